@@ -1,0 +1,1 @@
+"""Image, depth and mesh metrics under named protocols."""

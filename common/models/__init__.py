@@ -1,0 +1,1 @@
+"""Network blocks that two methods share, with plain arguments."""

@@ -1,0 +1,1 @@
+"""ID-NeRF: sparse-view synthesis guided by a diffusion prior. Not built yet."""

@@ -1,0 +1,1 @@
+"""NeuRay + MRVM (ICLR 2024): occlusion-aware rendering. Not built yet."""
