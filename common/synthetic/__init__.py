@@ -1,0 +1,1 @@
+"""The scene generator: things on a table, rendered with exact geometry, deterministic by seed."""
