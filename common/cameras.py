@@ -3,8 +3,8 @@
     x_cam   = world_to_cam @ x_world       OpenCV axes: x right, y down, z forward
     z (u, v, 1) = intrinsics @ x_cam       pixels; the centre of the top-left pixel is (0, 0); z is the depth
 
-Names carry their frames, chains read right to left: `cam_to_pixel @ world_to_cam`. Everything works on any leading axes and
-nothing is changed in place.
+Names carry their frames, chains read right to left: `cam_to_pixel @ world_to_cam`. Everything works on any leading axes
+and nothing is changed in place.
 """
 
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ def scale_intrinsics(
 ) -> Float[Tensor, "*batch 3 3"]:
     """Intrinsics of an image resized by the given factors: the first two rows are multiplied, as all five papers do.
 
-    This moves a pixel by up to half a pixel against an exact resampling; see `common/datasets/scene.py` on pixel centres.
+    Against an exact resampling this is off by up to half a pixel; see `common/datasets/scene.py` on pixel centres.
     """
     factors = intrinsics.new_tensor([scale_x, scale_x if scale_y is None else scale_y, 1.0])
     return intrinsics * factors[:, None]
@@ -77,7 +77,7 @@ def project(
     intrinsics: Float[Tensor, "*#batch 3 3"],
     world_to_cam: Float[Tensor, "*#batch 4 4"],
 ) -> tuple[Float[Tensor, "*batch P 2"], Float[Tensor, "*batch P"]]:
-    """Pixels and depth of world points; a point on or behind the image plane keeps its depth (<= 0) and gets huge pixels."""
+    """Pixels and depth of world points; a point behind the camera keeps its depth (<= 0) and gets huge pixels."""
     points_cam = points @ world_to_cam[..., :3, :3].mT + world_to_cam[..., None, :3, 3]
     homogeneous = points_cam @ intrinsics.mT
     depth = points_cam[..., 2]

@@ -1,7 +1,8 @@
 """Running a command: bad input ends it with one sentence and exit code 1, never with a traceback.
 
-Library code raises `ValueError`, `TypeError`, `FileNotFoundError` or `RuntimeError` with a sentence that says what was expected, what
-came, from where, and what to do next. `run_command` prints it. Set POLYVIEW_TRACEBACK=1 to see where it came from.
+Library code raises `ValueError`, `TypeError`, `FileNotFoundError` or `RuntimeError` with a sentence that says what was
+expected, what came, from where, and what to do next. `run_command` prints it. Set POLYVIEW_TRACEBACK=1 to see where it
+came from.
 """
 
 import errno
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 
 def run_command(main: Callable[[Sequence[str] | None], None], arguments: Sequence[str] | None = None) -> None:
-    """Call `main` and turn what it raises about its input into a sentence on stderr and exit code 1; 130 after Ctrl-C."""
+    """Call `main`; what it raises about its input becomes a sentence on stderr and exit code 1, Ctrl-C code 130."""
     if os.environ.get("POLYVIEW_TRACEBACK"):
         main(arguments)
         return

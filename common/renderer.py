@@ -1,12 +1,13 @@
 """The one seam: what a method is to the rest of the house.
 
-Metrics, videos, trajectories, benchmarks, the demo and every later tool speak to `Renderer` only. Each method package exposes
+Metrics, videos, trajectories, benchmarks, the demo and every later tool speak to `Renderer` only. Each method package
+exposes
 
     load(weights=None, config=..., overrides=()) -> torch.nn.Module     the network with the released state-dict names
     renderer(weights=None, config=..., overrides=(), device="cpu") -> Renderer
 
-A renderer is used in two steps: `prepare` once per set of source views (all work that does not depend on the rendered camera
-happens here), then `render` for any number of cameras.
+A renderer is used in two steps: `prepare` once per set of source views (all work that does not depend on the rendered
+camera happens here), then `render` for any number of cameras.
 """
 
 from abc import ABC, abstractmethod

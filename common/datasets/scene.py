@@ -1,11 +1,11 @@
 """What a dataset reader returns: a `Scene` of posed `View`s. Paths and cameras only; nothing is loaded yet.
 
-Frames: `world_to_cam` uses OpenCV camera axes (x right, y down, z forward), `x_cam = world_to_cam @ x_world`. Depth is z in
-camera axes. Intrinsics are in pixels of the image the view names, after `ImageFile.crop` and `ImageFile.size`.
+Frames: `world_to_cam` uses OpenCV camera axes (x right, y down, z forward), `x_cam = world_to_cam @ x_world`. Depth is
+z in camera axes. Intrinsics are in pixels of the picture that the view names, as it is stored.
 
-Pixel centres: "center" puts the centre of the top-left pixel at (0, 0), which is what every ray of ours uses; "corner" puts it
-at (0.5, 0.5), which is how COLMAP, Metashape and nerfstudio write files. A reader states which one its numbers are in and
-`Scene.with_pixel_origin` converts; the papers themselves ignore the half pixel, so a method that needs their numbers does not.
+Pixel centres: "center" puts the centre of the top-left pixel at (0, 0), which is what every ray of ours uses; "corner"
+puts it at (0.5, 0.5), which is how COLMAP, Metashape and nerfstudio write files. A reader states which one its numbers
+are in and `Scene.with_pixel_origin` converts; the papers ignore the half pixel, so their numbers need it ignored.
 """
 
 import dataclasses
@@ -67,7 +67,7 @@ class MaskFile:
 
 @dataclass(frozen=True)
 class Distortion:
-    """Lens distortion of a view, OpenCV's order and formula: k1 k2 p1 p2 k3 k4 k5 k6 for "opencv", k1 k2 k3 k4 for "fisheye"."""
+    """Lens distortion in OpenCV's order: k1 k2 p1 p2 k3 k4 k5 k6 for "opencv", k1 k2 k3 k4 for "fisheye"."""
 
     model: Literal["opencv", "fisheye"]
     coefficients: tuple[float, ...]

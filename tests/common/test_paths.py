@@ -1,0 +1,20 @@
+import pytest
+
+from common.paths import resolve_input
+
+
+def test_the_working_directory_comes_before_the_method_folder(tmp_path, monkeypatch):
+    here, method = tmp_path / "here", tmp_path / "method"
+    for folder in (here, method):
+        folder.mkdir()
+        (folder / "a.yaml").write_text("x: 1")
+    (method / "b.yaml").write_text("x: 1")
+    monkeypatch.chdir(here)
+    assert resolve_input("a.yaml", method).resolve() == (here / "a.yaml").resolve()
+    assert resolve_input("b.yaml", method) == method / "b.yaml"
+
+
+def test_the_error_names_both_places(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"c\.yaml in the working directory .* or in .*method"):
+        resolve_input("c.yaml", tmp_path / "method")
