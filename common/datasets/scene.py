@@ -67,15 +67,19 @@ class MaskFile:
 
 @dataclass(frozen=True)
 class Distortion:
-    """Lens distortion in OpenCV's order: k1 k2 p1 p2 k3 k4 k5 k6 for "opencv", k1 k2 k3 k4 for "fisheye"."""
+    """Lens distortion of a view; formulas and order of the coefficients are in `common/datasets/undistortion.py`.
 
-    model: Literal["opencv", "fisheye"]
+    opencv: k1 k2 p1 p2 k3 k4 k5 k6. fisheye: k1 k2 k3 k4. fov: omega. thin_prism_fisheye: k1 k2 p1 p2 k3 k4 sx1 sy1.
+    Trailing zeros may be left out.
+    """
+
+    model: Literal["opencv", "fisheye", "fov", "thin_prism_fisheye"]
     coefficients: tuple[float, ...]
 
     @property
     def is_zero(self) -> bool:
-        """True where the lens is a pinhole."""
-        return not any(self.coefficients)
+        """True where the lens is a pinhole; a fisheye lens without coefficients is not one."""
+        return self.model in ("opencv", "fov") and not any(self.coefficients)
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class View:
         intrinsics: Pixels of `image`, upper triangular, last entry 1.
         world_to_cam: OpenCV axes.
         near_far: Positive depth bounds in scene units; None where the layout gives none.
-        distortion: None or all zero for a pinhole.
+        distortion: None (or `is_zero`) for a pinhole.
         depth, mask: None where the layout has none.
     """
 
