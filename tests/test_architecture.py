@@ -60,7 +60,9 @@ def test_there_are_no_drawer_modules():
     assert not [str(path) for path in sources() if path.stem in DRAWERS]
 
 
-@pytest.mark.parametrize("habit", ["sys.path.insert", "sys.path.append", "import *", ".cuda()", "os.system", "yaml.load("])
+@pytest.mark.parametrize(
+    "habit", ["sys.path.insert", "sys.path.append", "import *", ".cuda()", "os.system", "yaml.load("]
+)
 def test_refused_habits_do_not_come_back(habit):
     assert not [str(path.relative_to(ROOT)) for path in sources() if habit in path.read_text(encoding="utf8")]
 

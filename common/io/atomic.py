@@ -9,9 +9,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside `path` that is synced and renamed to it when the block ends, and removed when the block fails.
+    """A temporary name beside `path`: synced and renamed to it when the block ends, removed when the block fails.
 
-    The temporary name keeps the suffix of `path`, so that writers which choose a format by suffix work. Missing folders are made.
+    The temporary name keeps the suffix of `path`, so that writers which choose a format by suffix work. Missing folders
+    are made.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
