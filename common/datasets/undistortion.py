@@ -6,8 +6,8 @@ A pinhole camera and a lens differ by a map of the plane z = 1 in camera axes (O
     (x', y') = distort(x, y)       where the lens puts it
     pixel = intrinsics (x', y', 1)
 
-Undistorting keeps the intrinsics and the image size, so a view's camera stays what its file says; pixels that the lens did
-not see are black. Formulas, with r^2 = x^2 + y^2 and theta = atan(r):
+Undistorting keeps the intrinsics and the image size, so a view's camera stays what its file says; pixels that the
+lens did not see are black. Formulas, with r^2 = x^2 + y^2 and theta = atan(r):
 
     opencv     x' = x (1 + k1 r^2 + k2 r^4 + k3 r^6) / (1 + k4 r^2 + k5 r^4 + k6 r^6) + 2 p1 x y + p2 (r^2 + 2 x^2)
     fisheye    x' = x theta (1 + k1 theta^2 + k2 theta^4 + k3 theta^6 + k4 theta^8) / r

@@ -3,8 +3,8 @@
     world_mat_i = [K E[:3]; 0 0 0 1]      world to (u z, v z, z) in pixels of the full-size image
     scale_mat_i = [a I, b; 0 0 0 1]       unit sphere to world: x_world = a x_sphere + b; the same for every i
 
-`camera_mat_i` is never read: it is a pixel normalisation in the DTU files and K in others. The stored inverses are rounded
-to float32 (off by up to 0.06 mm in DTU), so they are not read either.
+`camera_mat_i` is never read: it is a pixel normalisation in the DTU files and K in others. The stored inverses are
+rounded to float32 (off by up to 0.06 mm in DTU), so they are not read either.
 """
 
 import re
