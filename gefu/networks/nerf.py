@@ -1,0 +1,139 @@
+"""The radiance field of a level: spatial-view aggregator and the blending decoder (paper, section 3.3).
+
+Every sample on every ray of the image holds a voxel feature (8) and, from each source view, a view vector: features,
+rgb, and four direction numbers (see `view_vectors` in `rendering.py`). Samples are laid out `B N H W`, so that the
+regulariser is a 3-D convolution over the image and the samples of a ray.
+
+Layers that act on a concatenation are evaluated in parts, W [a, b] = W_a a + W_b b: what all views share is multiplied
+once.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gefu.networks.cost_reg_net import RayRegNet
+
+VOXEL_CHANNELS = 8
+AGGREGATED_CHANNELS = 16
+HIDDEN_CHANNELS = 64
+DIRECTION_CHANNELS = 4
+POINT_CHANNELS = HIDDEN_CHANNELS + VOXEL_CHANNELS + AGGREGATED_CHANNELS
+
+
+def linear_relu(in_channels: int, out_channels: int) -> nn.Sequential:
+    """A linear layer and ReLU."""
+    return nn.Sequential(nn.Linear(in_channels, out_channels), nn.ReLU())
+
+
+class ViewAggregator(nn.Module):
+    """`agg`: one descriptor of a point from what its source views show there.
+
+    g_s = [features, rgb]_s + view_fc(direction_s); a weight per view from [g_s, variance over views, mean over views].
+    """
+
+    def __init__(self, color_feature_channels: int):
+        super().__init__()
+        self.view_fc = linear_relu(DIRECTION_CHANNELS, color_feature_channels)
+        self.global_fc = linear_relu(3 * color_feature_channels, 32)
+        self.agg_w_fc = linear_relu(32, 1)
+        self.fc = linear_relu(32, AGGREGATED_CHANNELS)
+
+    def forward(self, view_vectors: Float[Tensor, "B S *points C"]) -> Float[Tensor, "B *points 16"]:
+        seen, direction = view_vectors.split([view_vectors.shape[-1] - DIRECTION_CHANNELS, DIRECTION_CHANNELS], dim=-1)
+        g = seen + self.view_fc(direction)
+        variance, mean = torch.var_mean(g, dim=1)
+        layer = self.global_fc[0]
+        own, of_variance, of_mean = layer.weight.chunk(3, dim=1)
+        shared = functional.linear(variance, of_variance) + functional.linear(mean, of_mean, layer.bias)
+        hidden = functional.relu(functional.linear(g, own) + shared[:, None])
+        # The ReLU in front of the softmax is part of the released model.
+        weight = torch.softmax(self.agg_w_fc(hidden), dim=1)
+        return self.fc((weight * hidden).sum(dim=1))
+
+
+class ViewAttention(nn.Module):
+    """`attn`: one query per point attends to its source views; 8 heads of 4 channels, residual, no normalisation."""
+
+    num_heads = 8
+    head_channels = 4
+
+    def __init__(self, query_channels: int, view_channels: int):
+        super().__init__()
+        channels = self.num_heads * self.head_channels
+        self.w_qs = nn.Linear(query_channels, channels, bias=False)
+        self.w_ks = nn.Linear(view_channels, channels, bias=False)
+        self.w_vs = nn.Linear(view_channels, channels, bias=False)
+        self.fc = nn.Linear(channels, query_channels, bias=False)
+        # In the released checkpoint but never applied there; it has to load, and gets no gradient.
+        self.layer_norm = nn.LayerNorm(query_channels, eps=1e-6)
+
+    def attention(
+        self, query: Float[Tensor, "B *points Q"], view_vectors: Float[Tensor, "B S *points C"]
+    ) -> Float[Tensor, "B S *points 8"]:
+        """Weight of every view in every head."""
+        heads = (self.num_heads, self.head_channels)
+        query = self.w_qs(query).unflatten(-1, heads)
+        key = self.w_ks(view_vectors).unflatten(-1, heads)
+        scores = (query[:, None] * key).sum(dim=-1) * self.head_channels**-0.5
+        return torch.softmax(scores, dim=1)
+
+    def forward(
+        self, query: Float[Tensor, "B *points Q"], view_vectors: Float[Tensor, "B S *points C"]
+    ) -> Float[Tensor, "B *points Q"]:
+        weight = self.attention(query, view_vectors)
+        value = self.w_vs(view_vectors).unflatten(-1, (self.num_heads, self.head_channels))
+        attended = (weight[..., None] * value).sum(dim=1).flatten(-2)
+        return self.fc(attended) + query
+
+
+class SpatialViewAggregator(nn.Module):
+    """`nerf_i`: density, colour and feature of every sample.
+
+    The spatial half is `regnet`, a 3-D U-Net over the rays of the whole image; the view half is `agg` and `attn`.
+    """
+
+    def __init__(self, feature_channels: int):
+        super().__init__()
+        seen_channels = feature_channels + 3
+        view_channels = seen_channels + DIRECTION_CHANNELS
+        self.agg = ViewAggregator(seen_channels)
+        self.lr0 = linear_relu(VOXEL_CHANNELS + AGGREGATED_CHANNELS, HIDDEN_CHANNELS)
+        self.sigma = nn.Sequential(nn.Linear(HIDDEN_CHANNELS, 1), nn.Softplus())
+        self.color = nn.Sequential(
+            nn.Linear(POINT_CHANNELS + view_channels, 64), nn.ReLU(), nn.Linear(64, 1), nn.ReLU()
+        )
+        for part in (self.agg, self.lr0, self.sigma, self.color):
+            part.apply(_initialise_linear)
+        self.regnet = RayRegNet(HIDDEN_CHANNELS)
+        self.attn = ViewAttention(HIDDEN_CHANNELS, view_channels)
+
+    def forward(
+        self, voxel_features: Float[Tensor, "B N H W 8"], view_vectors: Float[Tensor, "B S N H W C"]
+    ) -> tuple[Float[Tensor, "B N H W 3"], Float[Tensor, "B N H W"], Float[Tensor, "B N H W 88"]]:
+        descriptor = torch.cat([voxel_features, self.agg(view_vectors)], dim=-1)
+        x = self.lr0(descriptor)
+        x = self.regnet(x.movedim(-1, 1)).movedim(1, -1)
+        x = self.attn(x, view_vectors)
+        density = self.sigma(x)[..., 0]
+        point_features = torch.cat([x, descriptor], dim=-1)
+        return self.blend(point_features, view_vectors), density, point_features
+
+    def blend(
+        self, point_features: Float[Tensor, "B N H W 88"], view_vectors: Float[Tensor, "B S N H W C"]
+    ) -> Float[Tensor, "B N H W 3"]:
+        """A convex combination of the views' colours."""
+        layer = self.color[0]
+        of_point, of_view = layer.weight.split([POINT_CHANNELS, view_vectors.shape[-1]], dim=1)
+        shared = functional.linear(point_features, of_point, layer.bias)
+        hidden = functional.relu(functional.linear(view_vectors, of_view) + shared[:, None])
+        weight = torch.softmax(self.color[3](self.color[2](hidden)), dim=1)
+        rgb = view_vectors[..., -DIRECTION_CHANNELS - 3 : -DIRECTION_CHANNELS]
+        return (weight * rgb).sum(dim=1)
+
+
+def _initialise_linear(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        nn.init.zeros_(module.bias)

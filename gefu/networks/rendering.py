@@ -1,0 +1,138 @@
+"""From a level's depth to its picture: samples along the rays, what the sources show there, compositing."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from common.cameras import camera_center, project
+from common.compositing import alpha_from_density, composite, weights_from_alpha
+from common.depth_hypotheses import between, unit_steps
+from common.feature_sampling import sample_image
+from common.rays import pixel_grid
+from gefu.networks.depth import LevelDepth, ray_interval, volume_coordinate
+
+
+@dataclass(frozen=True)
+class RaySamples:
+    """Samples on the rays of every pixel.
+
+    Attributes:
+        points: World positions.
+        z_vals: Disparity or depth of each sample, in the level's quantity, nearest first.
+        coordinates: (x, y, z) in [0, 1] across the level's volume (W, H, D).
+    """
+
+    points: Float[Tensor, "B N H W 3"]
+    z_vals: Float[Tensor, "B N H W"]
+    coordinates: Float[Tensor, "B N H W 3"]
+
+
+def sample_rays(
+    depth: LevelDepth,
+    origins: Float[Tensor, "B 3"],
+    directions: Float[Tensor, "B H W 3"],
+    count: int,
+    inverse: bool,
+) -> RaySamples:
+    """`count` samples per pixel, evenly spaced over the pixel's interval, both ends included.
+
+    Args:
+        depth: The level's maps, at any size.
+        origins: Centre of the target camera.
+        directions: Of unit z, through every pixel of the picture.
+        count: Samples per ray.
+        inverse: The level works in disparity.
+    """
+    height, width = directions.shape[1:3]
+    depth = depth.resized(height, width)
+    z_vals = between(*ray_interval(depth, inverse), unit_steps(count, directions), dim=1)
+    along = 1.0 / z_vals.clamp(min=1e-6) if inverse else z_vals
+    points = origins[:, None, None, None] + directions[:, None] * along[..., None]
+    across = pixel_grid(height, width, like=z_vals) / z_vals.new_tensor([width - 1, height - 1])
+    through = volume_coordinate(z_vals, depth.near, depth.far, inverse)
+    coordinates = torch.cat([across.expand(*through.shape, 2), through[..., None]], dim=-1)
+    return RaySamples(points, z_vals, coordinates)
+
+
+def direction_features(
+    points: Float[Tensor, "B N H W 3"],
+    source_centers: Float[Tensor, "B S 3"],
+    target_center: Float[Tensor, "B 3"],
+) -> Float[Tensor, "B S N H W 4"]:
+    """How differently source and target look at a point: the direction between their unit rays a - b, and a . b."""
+    from_target = points - target_center[:, None, None, None]
+    from_source = points[:, None] - source_centers[:, :, None, None, None]
+    a = from_target / (from_target.norm(dim=-1, keepdim=True) + 1e-6)
+    b = from_source / (from_source.norm(dim=-1, keepdim=True) + 1e-6)
+    a = a[:, None]
+    difference = a - b
+    direction = difference / difference.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    return torch.cat([direction, (a * b).sum(dim=-1, keepdim=True)], dim=-1)
+
+
+def view_vectors(
+    maps: Float[Tensor, "B S C h w"],
+    points: Float[Tensor, "B N H W 3"],
+    source_intrinsics: Float[Tensor, "B S 3 3"],
+    source_world_to_cam: Float[Tensor, "B S 4 4"],
+    target_world_to_cam: Float[Tensor, "B 4 4"],
+) -> Float[Tensor, "B S N H W C+4"]:
+    """[features, rgb, direction, dot] of every sample in every source view.
+
+    Args:
+        maps: Features and colours of the sources; the border value stands for what lies outside.
+        points: World positions of the samples.
+        source_intrinsics: At the size of `maps`.
+        source_world_to_cam: Of the sources.
+        target_world_to_cam: Of the target.
+    """
+    B, S = maps.shape[:2]
+    flat = points.reshape(B, 1, -1, 3).expand(-1, S, -1, -1)
+    pixels, _ = project(flat, source_intrinsics, source_world_to_cam)
+    seen = sample_image(maps.flatten(0, 1), pixels.flatten(0, 1), padding="border")
+    seen = seen.reshape(B, S, -1, *points.shape[1:4]).movedim(2, -1)
+    direction = direction_features(points, camera_center(source_world_to_cam), camera_center(target_world_to_cam))
+    return torch.cat([seen, direction], dim=-1)
+
+
+@dataclass(frozen=True)
+class RenderedLevel:
+    """A level's picture.
+
+    Attributes:
+        rgb: Composited colour.
+        features: Composited point features.
+        depth: In the level's quantity (disparity at the coarse level).
+        weights: Softmax over the samples of the compositing weights.
+    """
+
+    rgb: Float[Tensor, "B H W 3"]
+    features: Float[Tensor, "B H W 88"]
+    depth: Float[Tensor, "B H W"]
+    weights: Float[Tensor, "B N H W"]
+
+    def as_image(self) -> Float[Tensor, "B 91 H W"]:
+        """[features, rgb], channels first."""
+        return torch.cat([self.features, self.rgb], dim=-1).movedim(-1, 1)
+
+
+def composite_samples(
+    rgb: Float[Tensor, "B N H W 3"],
+    density: Float[Tensor, "B N H W"],
+    features: Float[Tensor, "B N H W C"],
+    z_vals: Float[Tensor, "B N H W"],
+    white_background: bool = False,
+) -> RenderedLevel:
+    """Composite colour and features; depth is averaged with the softmax of the weights, as in the released model.
+
+    `white_background` adds (1 - sum of the softmaxed weights), which is zero up to rounding: parity keeps it.
+    """
+    weights = weights_from_alpha(alpha_from_density(density), dim=1, floor=1e-10)
+    softmaxed = torch.softmax(weights, dim=1)
+    color = composite(weights, rgb, dim=1)
+    if white_background:
+        color = color + (1.0 - softmaxed.sum(dim=1))[..., None]
+    depth = (softmaxed * z_vals.detach()).sum(dim=1)
+    return RenderedLevel(color, composite(weights, features, dim=1), depth, softmaxed)
