@@ -4,7 +4,7 @@
     T_n     = prod_{m < n} (1 - alpha_m)              transmittance in front of sample n
     w_n     = T_n alpha_n                             weight of sample n
 
-Samples are ordered from the camera outwards; the axis of the samples is `dim`.
+Samples are ordered from the camera outwards.
 """
 
 import torch
@@ -17,23 +17,20 @@ def alpha_from_density(density: Tensor, distance: Tensor | float = 1.0) -> Tenso
     return 1.0 - torch.exp(-density * distance)
 
 
-def weights_from_alpha(alpha: Float[Tensor, "*batch"], dim: int = -1, floor: float = 0.0) -> Float[Tensor, "*batch"]:
+def weights_from_alpha(alpha: Float[Tensor, "*batch N"], floor: float = 0.0) -> Float[Tensor, "*batch N"]:
     """Weight of every sample along its ray, in [0, 1]; the sum along a ray is the ray's opacity.
 
     Args:
-        alpha: Opacity of each sample in [0, 1].
-        dim: The axis of the samples.
+        alpha: Opacity of each sample in [0, 1], ordered from the camera outwards.
         floor: Added to `1 - alpha` before the product, so that its gradient exists behind an opaque sample.
 
     Example:
         alpha 0.5, 0.5, 1.0 gives weights 0.5, 0.25, 0.25.
     """
-    count = alpha.shape[dim]
-    passing = 1.0 - alpha.narrow(dim, 0, count - 1) + floor
-    in_front = torch.cat([torch.ones_like(alpha.narrow(dim, 0, 1)), passing], dim=dim)
-    return in_front.cumprod(dim=dim) * alpha
+    in_front = torch.cat([torch.ones_like(alpha[..., :1]), 1.0 - alpha[..., :-1] + floor], dim=-1)
+    return in_front.cumprod(dim=-1) * alpha
 
 
-def composite(weights: Tensor, values: Tensor, dim: int) -> Tensor:
-    """Sum of `values` along the sample axis `dim`, weighted; `values` carries one more (last) axis than `weights`."""
-    return (weights[..., None] * values).sum(dim=dim)
+def composite(weights: Float[Tensor, "*batch N"], values: Float[Tensor, "*batch N C"]) -> Float[Tensor, "*batch C"]:
+    """Sum of `values` along each ray, weighted."""
+    return (weights[..., None] * values).sum(dim=-2)

@@ -40,11 +40,13 @@ def sample_image(
 
 
 def sample_volume(
-    volume: Float[Tensor, "B C D H W"], coordinates: Float[Tensor, "B N h w 3"]
-) -> Float[Tensor, "B C N h w"]:
+    volume: Float[Tensor, "B C D H W"], coordinates: Float[Tensor, "B *points 3"]
+) -> Float[Tensor, "B *points C"]:
     """Trilinear interpolation, zero outside; coordinates (x, y, z) run from 0 to 1 across (W, H, D), corner-aligned."""
-    grid = coordinates * 2.0 - 1.0
-    return functional.grid_sample(volume, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    B, C = volume.shape[:2]
+    grid = (coordinates * 2.0 - 1.0).reshape(B, 1, 1, -1, 3)
+    sampled = functional.grid_sample(volume, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    return sampled.reshape(B, C, -1).mT.reshape(*coordinates.shape[:-1], C)
 
 
 def target_to_source(

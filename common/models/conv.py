@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from common.models.conv3d import conv3d, conv_transpose3d
+
 
 class ConvBnRelu2d(nn.Module):
     """Convolution without bias, batch normalisation, ReLU; `padding` keeps the size at stride 1."""
@@ -30,13 +32,31 @@ class ConvBnRelu3d(nn.Module):
         self.bn = nn.BatchNorm3d(out_channels)
 
     def forward(self, x: Float[Tensor, "B Cin D H W"]) -> Float[Tensor, "B Cout d h w"]:
-        return functional.relu(self.bn(self.conv(x)), inplace=True)
+        x = conv3d(x, self.conv.weight, stride=self.conv.stride)
+        return functional.relu(_normalise_3d(x, self.bn), inplace=True)
 
 
-def deconv_bn_3d(in_channels: int, out_channels: int, stride: tuple[int, int, int] = (2, 2, 2)) -> nn.Sequential:
+class DeconvBn3d(nn.Sequential):
     """Transposed 3-D convolution that undoes `stride`, then batch normalisation; no activation."""
-    output_padding = tuple(step - 1 for step in stride)
-    deconv = nn.ConvTranspose3d(
-        in_channels, out_channels, 3, stride=stride, padding=1, output_padding=output_padding, bias=False
-    )
-    return nn.Sequential(deconv, nn.BatchNorm3d(out_channels))
+
+    def __init__(self, in_channels: int, out_channels: int, stride: tuple[int, int, int] = (2, 2, 2)):
+        deconv = nn.ConvTranspose3d(
+            in_channels,
+            out_channels,
+            3,
+            stride=stride,
+            padding=1,
+            output_padding=tuple(step - 1 for step in stride),
+            bias=False,
+        )
+        super().__init__(deconv, nn.BatchNorm3d(out_channels))
+
+    def forward(self, x: Float[Tensor, "B Cin d h w"]) -> Float[Tensor, "B Cout D H W"]:
+        return _normalise_3d(conv_transpose3d(x, self[0].weight, stride=self[0].stride), self[1])
+
+
+def _normalise_3d(x: Float[Tensor, "B C D H W"], norm: nn.Module) -> Float[Tensor, "B C D H W"]:
+    """Batch normalisation in the layout that the convolutions return; statistics do not depend on the order of axes."""
+    if x.permute(0, 3, 4, 2, 1).is_contiguous():
+        return norm(x.permute(0, 1, 3, 4, 2)).permute(0, 1, 4, 2, 3)
+    return norm(x)

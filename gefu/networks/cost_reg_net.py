@@ -5,10 +5,12 @@ additive skips, `feat_conv` and `depth_conv` as heads. `conv5..conv7` are a thir
 only two.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from common.models.conv import ConvBnRelu3d, deconv_bn_3d
+from common.models.conv import ConvBnRelu3d, DeconvBn3d
+from common.models.conv3d import conv3d
 
 
 class CoarseUNet(nn.Module):
@@ -22,8 +24,8 @@ class CoarseUNet(nn.Module):
         self.conv3 = ConvBnRelu3d(16, 32, stride)
         self.conv4 = ConvBnRelu3d(32, 32)
         self._register_third_scale(stride)
-        self.conv9 = deconv_bn_3d(32, 16, stride)
-        self.conv11 = deconv_bn_3d(16, 8, stride)
+        self.conv9 = DeconvBn3d(32, 16, stride)
+        self.conv11 = DeconvBn3d(16, 8, stride)
 
     def _register_third_scale(self, stride: tuple[int, int, int]) -> None:
         """Where the deeper network has its extra layers in the order of parameters."""
@@ -46,7 +48,7 @@ class FineUNet(CoarseUNet):
     def _register_third_scale(self, stride: tuple[int, int, int]) -> None:
         self.conv5 = ConvBnRelu3d(32, 64, stride)
         self.conv6 = ConvBnRelu3d(64, 64)
-        self.conv7 = deconv_bn_3d(64, 32, stride)
+        self.conv7 = DeconvBn3d(64, 32, stride)
 
     def _third_scale(self, x: Float[Tensor, "B 32 D H W"]) -> Float[Tensor, "B 32 D H W"]:
         return x + self.conv7(self.conv6(self.conv5(x)))
@@ -62,8 +64,7 @@ class CoarseCostRegNet(CoarseUNet):
     def forward(
         self, cost_volume: Float[Tensor, "B C D H W"]
     ) -> tuple[Float[Tensor, "B 8 D H W"], Float[Tensor, "B D H W"]]:
-        x = self.decode(cost_volume)
-        return self.feat_conv(x), self.depth_conv(x)[:, 0]
+        return _apply_cost_heads(self, self.decode(cost_volume))
 
 
 class FineCostRegNet(FineUNet):
@@ -76,8 +77,7 @@ class FineCostRegNet(FineUNet):
     def forward(
         self, cost_volume: Float[Tensor, "B C D H W"]
     ) -> tuple[Float[Tensor, "B 8 D H W"], Float[Tensor, "B D H W"]]:
-        x = self.decode(cost_volume)
-        return self.feat_conv(x), self.depth_conv(x)[:, 0]
+        return _apply_cost_heads(self, self.decode(cost_volume))
 
 
 class RayRegNet(FineUNet):
@@ -88,9 +88,17 @@ class RayRegNet(FineUNet):
         self.feat_conv = nn.Sequential(nn.Conv3d(8, channels, 3, padding=1, bias=False))
 
     def forward(self, x: Float[Tensor, "B C N H W"]) -> Float[Tensor, "B C N H W"]:
-        return self.feat_conv(self.decode(x))
+        return conv3d(self.decode(x), self.feat_conv[0].weight)
 
 
 def _register_cost_heads(network: CoarseUNet) -> None:
     network.depth_conv = nn.Sequential(nn.Conv3d(8, 1, 3, padding=1, bias=False))
     network.feat_conv = nn.Sequential(nn.Conv3d(8, 8, 3, padding=1, bias=False))
+
+
+def _apply_cost_heads(
+    network: CoarseUNet, x: Float[Tensor, "B 8 D H W"]
+) -> tuple[Float[Tensor, "B 8 D H W"], Float[Tensor, "B D H W"]]:
+    """Both heads in one convolution of 9 channels."""
+    both = conv3d(x, torch.cat([network.feat_conv[0].weight, network.depth_conv[0].weight]))
+    return both[:, :-1], both[:, -1]

@@ -62,10 +62,10 @@ def ray_interval(depth: LevelDepth, inverse: bool) -> tuple[Float[Tensor, "B H W
 
 
 def volume_coordinate(
-    z_vals: Float[Tensor, "B N H W"], near: Float[Tensor, "B H W"], far: Float[Tensor, "B H W"], inverse: bool
-) -> Float[Tensor, "B N H W"]:
+    z_vals: Float[Tensor, "B H W N"], near: Float[Tensor, "B H W"], far: Float[Tensor, "B H W"], inverse: bool
+) -> Float[Tensor, "B H W N"]:
     """Where a sample lies between the first (0) and the last (1) hypothesis of its pixel."""
-    near, far = near[:, None], far[:, None]
+    near, far = near[..., None], far[..., None]
     if inverse:
         return (near - z_vals) / (near - far).clamp(min=1e-6)
     return (z_vals - near) / (far - near).clamp(min=1e-6)

@@ -1,7 +1,7 @@
 """The radiance field of a level: spatial-view aggregator and the blending decoder (paper, section 3.3).
 
 Every sample on every ray of the image holds a voxel feature (8) and, from each source view, a view vector: features,
-rgb, and four direction numbers (see `view_vectors` in `rendering.py`). Samples are laid out `B N H W`, so that the
+rgb, and four direction numbers (see `view_vectors` in `rendering.py`). Samples are laid out `B H W N`, so that the
 regulariser is a 3-D convolution over the image and the samples of a ray.
 
 Layers that act on a concatenation are evaluated in parts, W [a, b] = W_a a + W_b b: what all views share is multiplied
@@ -43,7 +43,8 @@ class ViewAggregator(nn.Module):
     def forward(self, view_vectors: Float[Tensor, "B S *points C"]) -> Float[Tensor, "B *points 16"]:
         seen, direction = view_vectors.split([view_vectors.shape[-1] - DIRECTION_CHANNELS, DIRECTION_CHANNELS], dim=-1)
         g = seen + self.view_fc(direction)
-        variance, mean = torch.var_mean(g, dim=1)
+        mean = g.mean(dim=1)
+        variance = (g - mean[:, None]).square().sum(dim=1) / (g.shape[1] - 1)
         layer = self.global_fc[0]
         own, of_variance, of_mean = layer.weight.chunk(3, dim=1)
         shared = functional.linear(variance, of_variance) + functional.linear(mean, of_mean, layer.bias)
@@ -110,19 +111,19 @@ class SpatialViewAggregator(nn.Module):
         self.attn = ViewAttention(HIDDEN_CHANNELS, view_channels)
 
     def forward(
-        self, voxel_features: Float[Tensor, "B N H W 8"], view_vectors: Float[Tensor, "B S N H W C"]
-    ) -> tuple[Float[Tensor, "B N H W 3"], Float[Tensor, "B N H W"], Float[Tensor, "B N H W 88"]]:
+        self, voxel_features: Float[Tensor, "B H W N 8"], view_vectors: Float[Tensor, "B S H W N C"]
+    ) -> tuple[Float[Tensor, "B H W N 3"], Float[Tensor, "B H W N"], Float[Tensor, "B H W N 88"]]:
         descriptor = torch.cat([voxel_features, self.agg(view_vectors)], dim=-1)
         x = self.lr0(descriptor)
-        x = self.regnet(x.movedim(-1, 1)).movedim(1, -1)
+        x = self.regnet(x.permute(0, 4, 3, 1, 2)).permute(0, 3, 4, 2, 1)
         x = self.attn(x, view_vectors)
         density = self.sigma(x)[..., 0]
         point_features = torch.cat([x, descriptor], dim=-1)
         return self.blend(point_features, view_vectors), density, point_features
 
     def blend(
-        self, point_features: Float[Tensor, "B N H W 88"], view_vectors: Float[Tensor, "B S N H W C"]
-    ) -> Float[Tensor, "B N H W 3"]:
+        self, point_features: Float[Tensor, "B H W N 88"], view_vectors: Float[Tensor, "B S H W N C"]
+    ) -> Float[Tensor, "B H W N 3"]:
         """A convex combination of the views' colours."""
         layer = self.color[0]
         of_point, of_view = layer.weight.split([POINT_CHANNELS, view_vectors.shape[-1]], dim=1)

@@ -161,7 +161,7 @@ class Network(nn.Module):
         level = (self.settings.coarse, self.settings.fine)[index]
         size = scaled(size[0], level.render_scale), scaled(size[1], level.render_scale)
         samples = sample_rays(depth, *target_rays(batch, index, level, size), level.num_samples, inverse=index == 0)
-        voxel_features = sample_volume(volume, samples.coordinates).movedim(1, -1)
+        voxel_features = sample_volume(volume, samples.coordinates)
         source_intrinsics = scale_intrinsics(batch["src_ixts"], level.render_scale)
         vectors = view_vectors(
             features.blend_maps[index], samples.points, source_intrinsics, batch["src_exts"], batch["tar_ext"]
@@ -212,7 +212,7 @@ def level_outputs(rendered: RenderedLevel, level: int) -> dict[str, Tensor]:
     """The entries that both levels share, pixels on one axis."""
     return {
         f"depth_level{level}": rendered.depth.flatten(1),
-        f"weights_level{level}": rendered.weights.flatten(2).mT,
+        f"weights_level{level}": rendered.weights.flatten(1, 2),
     }
 
 

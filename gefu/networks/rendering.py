@@ -24,9 +24,9 @@ class RaySamples:
         coordinates: (x, y, z) in [0, 1] across the level's volume (W, H, D).
     """
 
-    points: Float[Tensor, "B N H W 3"]
-    z_vals: Float[Tensor, "B N H W"]
-    coordinates: Float[Tensor, "B N H W 3"]
+    points: Float[Tensor, "B H W N 3"]
+    z_vals: Float[Tensor, "B H W N"]
+    coordinates: Float[Tensor, "B H W N 3"]
 
 
 def sample_rays(
@@ -47,20 +47,20 @@ def sample_rays(
     """
     height, width = directions.shape[1:3]
     depth = depth.resized(height, width)
-    z_vals = between(*ray_interval(depth, inverse), unit_steps(count, directions), dim=1)
+    z_vals = between(*ray_interval(depth, inverse), unit_steps(count, directions))
     along = 1.0 / z_vals.clamp(min=1e-6) if inverse else z_vals
-    points = origins[:, None, None, None] + directions[:, None] * along[..., None]
+    points = origins[:, None, None, None] + directions[..., None, :] * along[..., None]
     across = pixel_grid(height, width, like=z_vals) / z_vals.new_tensor([width - 1, height - 1])
     through = volume_coordinate(z_vals, depth.near, depth.far, inverse)
-    coordinates = torch.cat([across.expand(*through.shape, 2), through[..., None]], dim=-1)
+    coordinates = torch.cat([across[:, :, None].expand(*through.shape, 2), through[..., None]], dim=-1)
     return RaySamples(points, z_vals, coordinates)
 
 
 def direction_features(
-    points: Float[Tensor, "B N H W 3"],
+    points: Float[Tensor, "B H W N 3"],
     source_centers: Float[Tensor, "B S 3"],
     target_center: Float[Tensor, "B 3"],
-) -> Float[Tensor, "B S N H W 4"]:
+) -> Float[Tensor, "B S H W N 4"]:
     """How differently source and target look at a point: the direction between their unit rays a - b, and a . b."""
     from_target = points - target_center[:, None, None, None]
     from_source = points[:, None] - source_centers[:, :, None, None, None]
@@ -74,11 +74,11 @@ def direction_features(
 
 def view_vectors(
     maps: Float[Tensor, "B S C h w"],
-    points: Float[Tensor, "B N H W 3"],
+    points: Float[Tensor, "B H W N 3"],
     source_intrinsics: Float[Tensor, "B S 3 3"],
     source_world_to_cam: Float[Tensor, "B S 4 4"],
     target_world_to_cam: Float[Tensor, "B 4 4"],
-) -> Float[Tensor, "B S N H W C+4"]:
+) -> Float[Tensor, "B S H W N C+4"]:
     """[features, rgb, direction, dot] of every sample in every source view.
 
     Args:
@@ -111,7 +111,7 @@ class RenderedLevel:
     rgb: Float[Tensor, "B H W 3"]
     features: Float[Tensor, "B H W 88"]
     depth: Float[Tensor, "B H W"]
-    weights: Float[Tensor, "B N H W"]
+    weights: Float[Tensor, "B H W N"]
 
     def as_image(self) -> Float[Tensor, "B 91 H W"]:
         """[features, rgb], channels first."""
@@ -119,20 +119,20 @@ class RenderedLevel:
 
 
 def composite_samples(
-    rgb: Float[Tensor, "B N H W 3"],
-    density: Float[Tensor, "B N H W"],
-    features: Float[Tensor, "B N H W C"],
-    z_vals: Float[Tensor, "B N H W"],
+    rgb: Float[Tensor, "B H W N 3"],
+    density: Float[Tensor, "B H W N"],
+    features: Float[Tensor, "B H W N C"],
+    z_vals: Float[Tensor, "B H W N"],
     white_background: bool = False,
 ) -> RenderedLevel:
     """Composite colour and features; depth is averaged with the softmax of the weights, as in the released model.
 
     `white_background` adds (1 - sum of the softmaxed weights), which is zero up to rounding: parity keeps it.
     """
-    weights = weights_from_alpha(alpha_from_density(density), dim=1, floor=1e-10)
-    softmaxed = torch.softmax(weights, dim=1)
-    color = composite(weights, rgb, dim=1)
+    weights = weights_from_alpha(alpha_from_density(density), floor=1e-10)
+    softmaxed = torch.softmax(weights, dim=-1)
+    color = composite(weights, rgb)
     if white_background:
-        color = color + (1.0 - softmaxed.sum(dim=1))[..., None]
-    depth = (softmaxed * z_vals.detach()).sum(dim=1)
-    return RenderedLevel(color, composite(weights, features, dim=1), depth, softmaxed)
+        color = color + (1.0 - softmaxed.sum(dim=-1))[..., None]
+    depth = (softmaxed * z_vals.detach()).sum(dim=-1)
+    return RenderedLevel(color, composite(weights, features), depth, softmaxed)
