@@ -1,0 +1,112 @@
+"""`generate`: a whole scene from a seed."""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from common.datasets.rendered_scene import RenderedScene, RenderedView
+from common.synthetic.arrangement import arrange_things, backdrop, sheets, table
+from common.synthetic.lighting import bake_visibility, random_lighting
+from common.synthetic.materials import Palette
+from common.synthetic.ray_casting import RayCaster, cast_depth
+from common.synthetic.rendering import Stage, render_view, trace
+from common.synthetic.rigs import RIGS, Rig
+from common.synthetic.shading import build_tables, to_linear
+from common.synthetic.world import World, build_world
+
+
+def generate(
+    seed: int,
+    rig: str = "dtu",
+    size: tuple[int, int] = (160, 128),
+    num_views: int | None = None,
+    name: str | None = None,
+) -> RenderedScene:
+    """Things on a table, photographed from all positions of a rig; the same seed gives the same scene.
+
+    Args:
+        rig: One of `RIGS`: "dtu", "forward", "hemisphere", "orbit".
+        size: Width and height of the pictures in pixels.
+        num_views: None for the rig's own number.
+        name: Of the scene; by default from the seed.
+
+    Raises:
+        ValueError: Unknown rig, a picture below 8 pixels, or a number of views that the rig does not have.
+    """
+    if rig not in RIGS:
+        raise ValueError(f"unknown rig {rig!r}; choose one of {', '.join(RIGS)}")
+    if min(size) < 8:
+        raise ValueError(f"pictures need at least 8 x 8 pixels, not {size[0]} x {size[1]}")
+    chosen = RIGS[rig]
+    rng = np.random.default_rng([seed, 7])
+    poses = chosen.poses(rng, num_views)
+    intrinsics = rig_intrinsics(chosen, size)
+    stage = _set_stage(seed, chosen, poses)
+    views = tuple(render_view(stage, intrinsics, pose, size) for pose in poses)
+    near_far = chosen.near_far or _bounds(views, chosen.scale)
+    views = tuple(_in_units(view, chosen.scale) for view in views)
+    return RenderedScene(name or f"scene{seed}", views, near_far, stage.world.mesh(chosen.scale))
+
+
+def rig_intrinsics(rig: Rig, size: tuple[int, int]) -> Float[np.ndarray, "3 3"]:
+    """Intrinsics of a rig's camera for pictures of a size (width, height), centre-origin."""
+    width, height = size
+    fx, fy, offset_x, offset_y = (value * width for value in rig.focal)
+    return np.array([[fx, 0.0, (width - 1) / 2 + offset_x], [0.0, fy, (height - 1) / 2 + offset_y], [0.0, 0.0, 1.0]])
+
+
+def _set_stage(seed: int, rig: Rig, poses) -> Stage:
+    """Build, light and expose the world; another world is drawn where too much of it lies outside the rig's depth bounds."""
+    for attempt in range(8):
+        rng = np.random.default_rng([seed, 11, attempt])
+        world, ground_color = _build(rng, rig)
+        caster = RayCaster(world.vertices, world.faces)
+        if attempt == 7 or not rig.has_stage or rig.near_far is None or _inside(caster, rig, poses) > 0.997:
+            break
+    lighting = random_lighting(rng, ground_color, front=-np.pi / 2)
+    tables = build_tables(world, lighting, bake_visibility(world, caster, lighting))
+    stage = Stage(world, caster, tables, exposure=1.0, background=0.0 if rig.has_stage else 1.0)
+    return replace(stage, exposure=_exposure(rng, stage, rig, poses))
+
+
+def _build(rng: np.random.Generator, rig: Rig) -> tuple[World, Float[np.ndarray, "3"]]:
+    palette = Palette(rng)
+    objects = arrange_things(rng, palette)
+    if not rig.has_stage:
+        objects = [part.moved(np.eye(3), np.array([0.0, 0.0, -40.0])) for part in objects]
+        return build_world(objects, [], palette.materials), np.full(3, 0.3)
+    ground = table(rng, palette)
+    surroundings = [ground, *sheets(rng, palette), *backdrop(rng, palette)]
+    color = to_linear(palette.materials[ground.material].texture).mean(axis=(0, 1))
+    return build_world(objects, surroundings, palette.materials), color
+
+
+def _inside(caster: RayCaster, rig: Rig, poses) -> float:
+    """Share of the rig's pixels whose depth lies inside its bounds."""
+    near, far = rig.near_far
+    intrinsics = rig_intrinsics(rig, (20, 16))
+    depths = np.stack([cast_depth(caster, intrinsics, pose, (20, 16)) for pose in poses]) * rig.scale
+    return float(((depths >= near) & (depths <= far)).mean())
+
+
+def _exposure(rng: np.random.Generator, stage: Stage, rig: Rig, poses) -> float:
+    """A fixed exposure for all views: mean grey at a chosen level, few pixels burnt out."""
+    intrinsics = rig_intrinsics(rig, (40, 32))
+    seen = []
+    for pose in poses[:: max(len(poses) // 6, 1)]:
+        hits, light = trace(stage, intrinsics, pose, np.arange(40.0), np.arange(32.0), 1.0)
+        seen.append(light[hits.faces >= 0])
+    grey = np.concatenate(seen) @ np.array([0.2126, 0.7152, 0.0722])
+    return float(min(rng.uniform(0.15, 0.27) / grey.mean(), 1.05 / np.quantile(grey, 0.985)))
+
+
+def _bounds(views: tuple[RenderedView, ...], scale: float) -> tuple[float, float]:
+    depth = np.concatenate([view.depth[view.depth > 0] for view in views]) * scale
+    return float(depth.min() * 0.9), float(depth.max() * 1.1)
+
+
+def _in_units(view: RenderedView, scale: float) -> RenderedView:
+    world_to_cam = view.world_to_cam.copy()
+    world_to_cam[:3, 3] *= scale
+    return replace(view, depth=view.depth * np.float32(scale), world_to_cam=world_to_cam)

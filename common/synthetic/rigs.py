@@ -1,0 +1,129 @@
+"""Where cameras stand: one function per rig, each returns world_to_cam matrices (OpenCV axes, z up in the world, millimetres)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+# Rows of the DTU robot's path on its sphere: elevation, first azimuth and step in degrees, number of views.
+DTU_ROWS = (
+    (65.2, -52.4, 29.65, 5),
+    (54.2, 63.1, -20.4, 6),
+    (43.1, -59.9, 16.03, 8),
+    (31.8, 59.0, -13.64, 9),
+    (20.4, -62.0, 12.31, 10),
+    (9.0, 57.6, -11.62, 11),
+)
+DTU_DISTANCE = 608.5
+DTU_NEAR_FAR = (425.0, 905.0)
+FOCUS_HEIGHT = 45.0
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A way to photograph a scene.
+
+    Attributes:
+        poses: From (generator, number of views or None) to matrices; rigs that are the same for every scene ignore the generator.
+        focal: Focal lengths (x, y) and principal point offset (x, y) from the image centre, as fractions of the image width.
+        near_far: Depth bounds in scene units; None where they follow from the depth that is seen.
+        has_stage: Whether ground and walls surround the objects; otherwise they float before white.
+        scale: Scene units per millimetre.
+    """
+
+    poses: Callable[[np.random.Generator, int | None], Float[np.ndarray, "V 4 4"]]
+    focal: tuple[float, float, float, float]
+    near_far: tuple[float, float] | None
+    has_stage: bool = True
+    scale: float = 1.0
+
+
+def look_at(
+    center: Float[np.ndarray, "3"], point: Float[np.ndarray, "3"], up: tuple[float, float, float] = (0.0, 0.0, 1.0)
+) -> Float[np.ndarray, "4 4"]:
+    """world_to_cam of a camera at `center` that looks at `point` with `up` upwards in the picture."""
+    forward = (point - center) / np.linalg.norm(point - center)
+    right = np.cross(forward, up)
+    right /= np.linalg.norm(right)
+    world_to_cam = np.eye(4)
+    world_to_cam[:3, :3] = np.stack([right, np.cross(forward, right), forward])
+    world_to_cam[:3, 3] = -world_to_cam[:3, :3] @ center
+    return world_to_cam
+
+
+def on_sphere(
+    azimuth: float, elevation: float, distance: float, focus: Float[np.ndarray, "3"]
+) -> Float[np.ndarray, "3"]:
+    """A point around `focus`; azimuth 0 lies towards -y, positive to the right (+x); radians."""
+    flat = np.cos(elevation) * distance
+    return focus + np.array([np.sin(azimuth) * flat, -np.cos(azimuth) * flat, np.sin(elevation) * distance])
+
+
+def dtu_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.ndarray, "V 4 4"]:
+    """The 49 positions of the DTU robot, the same for every scene; `num_views` keeps the first ones."""
+    del rng
+    focus = np.array([0.0, 0.0, FOCUS_HEIGHT])
+    angles = [(first + step * k, elevation) for elevation, first, step, count in DTU_ROWS for k in range(count)]
+    if num_views is not None and not 1 <= num_views <= len(angles):
+        raise ValueError(f"the dtu rig has 1 to {len(angles)} views, not {num_views}")
+    radians = np.deg2rad(angles[:num_views])
+    return np.stack(
+        [look_at(on_sphere(azimuth, elevation, DTU_DISTANCE, focus), focus) for azimuth, elevation in radians]
+    )
+
+
+def forward_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.ndarray, "V 4 4"]:
+    """A hand-held camera moved over a rough grid in front of the scene, looking ahead (LLFF)."""
+    count = 24 if num_views is None else num_views
+    columns = int(np.ceil(np.sqrt(count * 1.5)))
+    rows = int(np.ceil(count / columns))
+    base = on_sphere(
+        rng.uniform(-0.25, 0.25), np.deg2rad(rng.uniform(24, 36)), 560.0, np.array([0.0, 0.0, FOCUS_HEIGHT])
+    )
+    middle = look_at(base, np.array([0.0, 0.0, FOCUS_HEIGHT]))
+    right, down = middle[0, :3], middle[1, :3]
+    poses = []
+    for index in range(count):
+        row, column = divmod(index, columns)
+        column = column if row % 2 == 0 else columns - 1 - column
+        x, y = (column / max(columns - 1, 1) - 0.5) * 260, (row / max(rows - 1, 1) - 0.5) * 160
+        center = (
+            base + (x + rng.normal() * 6) * right + (y + rng.normal() * 6) * down + rng.normal() * 6 * middle[2, :3]
+        )
+        aim = np.array([0.0, 0.0, FOCUS_HEIGHT]) + rng.normal(size=3) * 9 + 0.12 * x * right
+        tilt = rng.normal() * 0.012
+        poses.append(look_at(center, aim, (np.sin(tilt), 0.0, np.cos(tilt))))
+    return np.stack(poses)
+
+
+def hemisphere_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.ndarray, "V 4 4"]:
+    """Random directions over the upper half of a sphere, all looking at its centre (NeRF Synthetic)."""
+    poses = []
+    for _ in range(100 if num_views is None else num_views):
+        elevation = np.arcsin(rng.uniform(0.05, 0.97))
+        poses.append(look_at(on_sphere(rng.uniform(-np.pi, np.pi), elevation, 403.1, np.zeros(3)), np.zeros(3)))
+    return np.stack(poses)
+
+
+def orbit_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.ndarray, "V 4 4"]:
+    """Two uneven circles around an object, at two heights (BlendedMVS, photogrammetry)."""
+    count = 40 if num_views is None else num_views
+    poses = []
+    for index in range(count):
+        upper = index >= (count + 1) // 2
+        azimuth = 2 * np.pi * index / max((count + 1) // 2, 1) + rng.normal() * 0.04
+        elevation = np.deg2rad((48 if upper else 24) + rng.normal() * 3)
+        focus = np.array([0.0, 0.0, FOCUS_HEIGHT]) + rng.normal(size=3) * 6
+        poses.append(look_at(on_sphere(azimuth, elevation, 520 + rng.normal() * 18, focus), focus))
+    return np.stack(poses)
+
+
+RIGS: dict[str, Rig] = {
+    "dtu": Rig(dtu_poses, (2892.33 / 1280, 2883.18 / 1280, 12.1 / 640, 10.0 / 640), DTU_NEAR_FAR),
+    "forward": Rig(forward_poses, (1.05, 1.05, 0.0, 0.0), None),
+    "hemisphere": Rig(
+        hemisphere_poses, (1111.111 / 800, 1111.111 / 800, 0.0, 0.0), (2.5, 5.5), has_stage=False, scale=0.01
+    ),
+    "orbit": Rig(orbit_poses, (1.3, 1.3, 0.0, 0.0), None, scale=0.01),
+}
