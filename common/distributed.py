@@ -1,0 +1,151 @@
+"""Several processes that train one network: starting from the environment that torchrun sets, and BatchNorm across processes.
+
+Works with nccl on GPUs and with gloo on CPUs. Rank 0 is the main process: it saves, validates and logs.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor, nn
+
+_PATIENCE = timedelta(hours=3)  # the other ranks wait at a collective while rank 0 validates
+
+
+@contextlib.contextmanager
+def distributed_run(enabled: bool, local_rank: int = 0) -> Iterator[torch.device]:
+    """Join the other processes for the length of the block; yields the device of this process.
+
+    Args:
+        enabled: Whether several processes are meant to work together.
+        local_rank: From the command line; the environment variable LOCAL_RANK wins.
+
+    Raises:
+        RuntimeError: The environment of a launcher is missing, or is there although `enabled` is off.
+    """
+    if not enabled:
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            raise RuntimeError(
+                f"started as {os.environ['WORLD_SIZE']} processes but the setting distributed is False; append 'distributed True'"
+            )
+        yield torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return
+    if "RANK" not in os.environ:
+        raise RuntimeError(
+            "distributed is True but no launcher started this process; start it with torchrun --nproc_per_node=N"
+        )
+    local_rank = int(os.environ.get("LOCAL_RANK", local_rank))
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        device = torch.device("cuda", local_rank % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def is_distributed() -> bool:
+    """Whether this process works together with others."""
+    return dist.is_available() and dist.is_initialized()
+
+
+def rank() -> int:
+    """Number of this process among all of them; 0 when alone."""
+    return dist.get_rank() if is_distributed() else 0
+
+
+def world_size() -> int:
+    """Number of processes; 1 when alone."""
+    return dist.get_world_size() if is_distributed() else 1
+
+
+def is_main_process() -> bool:
+    """Whether this process saves, validates and logs."""
+    return rank() == 0
+
+
+def barrier() -> None:
+    """Wait until every process is here."""
+    if is_distributed():
+        dist.barrier()
+
+
+def broadcast_integer(value: int, device: torch.device) -> int:
+    """Rank 0's value, on every rank."""
+    if not is_distributed():
+        return value
+    tensor = torch.tensor(value, device=device, dtype=torch.int64)
+    dist.broadcast(tensor, src=0)
+    return int(tensor)
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """Sum over all processes; its gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(ctx, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """BatchNorm whose statistics in training are those of all processes together, on any device and back-end.
+
+    `torch.nn.SyncBatchNorm` does the same on GPUs only. Processes may hold batches of different size.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() < 2:
+            raise ValueError(f"expected at least 2 dimensions, got {input.dim()}")
+
+    def forward(self, input: Float[Tensor, "B C *rest"]) -> Float[Tensor, "B C *rest"]:
+        """Normalise over everything but the channels."""
+        if not self.training or not is_distributed():
+            return super().forward(input)
+        axes = [0, *range(2, input.dim())]
+        shape = [1, -1] + [1] * (input.dim() - 2)
+        count = input.new_tensor([input.numel() / input.shape[1]])
+        dist.all_reduce(count)
+        mean = _SumOverProcesses.apply(input.sum(axes)) / count
+        centered = input - mean.view(shape)
+        variance = _SumOverProcesses.apply(centered.square().sum(axes)) / count
+        if self.track_running_stats:
+            self._update_running(mean.detach(), variance.detach() * count / (count - 1))
+        scaled = centered * torch.rsqrt(variance + self.eps).view(shape)
+        return scaled * self.weight.view(shape) + self.bias.view(shape)
+
+    def _update_running(self, mean: Tensor, variance: Tensor) -> None:
+        self.num_batches_tracked += 1
+        factor = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, factor)
+        self.running_var.lerp_(variance, factor)
+
+
+def synchronize_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
+    """The network with every BatchNorm replaced by one over all processes; parameters, buffers and their names stay."""
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    for name, child in module.named_children():
+        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+            replacement = SyncBatchNorm(
+                child.num_features, child.eps, child.momentum, child.affine, child.track_running_stats
+            )
+            replacement._parameters, replacement._buffers = child._parameters, child._buffers
+            replacement.train(child.training)
+            setattr(module, name, replacement)
+        else:
+            synchronize_batch_norm(child, device)
+    return module
