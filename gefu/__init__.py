@@ -13,6 +13,7 @@ in one forward pass.
 | spatial-view aggregator, decoding strategies | `networks/nerf.py`, `networks/rendering.py` |
 | consistency-aware fusion | `networks/fusion.py` |
 | training objective | `losses.py` |
+| evaluation, videos, point clouds | `evaluator.py`, `videos.py`, `point_clouds.py` |
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gefu.networks.network import Network
+    from gefu.scene_renderer import GefuRenderer
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "gefu.pth"
 
@@ -64,3 +66,22 @@ def load(
     checkpoint = load_checkpoint(path)
     load_state(network, checkpoint.get("net", checkpoint), path)
     return network.eval()
+
+
+def renderer(
+    weights: str | Path | None = None,
+    config: str = "configs/gefu/dtu_pretrain.yaml",
+    overrides: Sequence[str] = (),
+    device: str = "cpu",
+) -> "GefuRenderer":
+    """GeFu as a `common.renderer.Renderer`: any scene, any camera.
+
+    Args:
+        weights: As for `load`.
+        config: As for `load`.
+        overrides: As for `load`.
+        device: Where to compute.
+    """
+    from gefu.scene_renderer import GefuRenderer  # not `gefu.renderer`: that module would replace this function
+
+    return GefuRenderer(load(weights, config, overrides), device)

@@ -1,0 +1,73 @@
+"""A network with the fixtures' weights, and the paper's three layouts written to disk."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gefu.config import load_config
+from gefu.networks.network import build_network
+
+MANIFEST = Path(__file__).parents[1] / "golden" / "gefu" / "manifest.json"
+
+
+@pytest.fixture(scope="session")
+def gained_network(deterministic, golden_module):
+    """`gained_network(cfg)`: the network of a config with the weights of the end-to-end fixtures."""
+    shapes = json.loads(MANIFEST.read_text())["gefu"]
+    weights = golden_module("gefu/scene.py").apply_gains(deterministic.state_dict(shapes, "open/"))
+
+    def build(cfg):
+        network = build_network(cfg)
+        network.load_state_dict({name: torch.from_numpy(np.asarray(value)) for name, value in weights.items()})
+        return network.eval()
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def stand_in_vgg_lpips(deterministic):
+    """LPIPS with the fixtures' stand-in weights."""
+    from common.metrics.lpips import Lpips
+    from common.models.vgg16 import Vgg16
+
+    features = Vgg16(num_groups=5)
+    shapes = json.loads(MANIFEST.read_text())["vgg16_features"]
+    features.load_state_dict(
+        {n: torch.from_numpy(deterministic.weight(f"open/vgg16.{n}", s)) for n, s in shapes.items()}
+    )
+    channels = (64, 128, 256, 512, 512)
+    linear = [np.abs(deterministic.array(f"open/lpips.lin{i}", (c,), c**-0.5)) for i, c in enumerate(channels)]
+    return Lpips("vgg", features, [torch.from_numpy(vector) for vector in linear])
+
+
+@pytest.fixture(scope="session")
+def fern_tree(tmp_path_factory, golden_module):
+    """The LLFF tree of the fixtures."""
+    root = tmp_path_factory.mktemp("llff")
+    golden_module("gefu/scene.py")
+    golden_module("gefu/trees.py").make_llff(str(root), "fern", 20, 120, 168, 0.3)
+    return root
+
+
+@pytest.fixture
+def fern_config(fern_tree, tmp_path):
+    """`fern_config(*overrides)`: the LLFF evaluation of the fixtures, its results under `tmp_path`."""
+
+    def build(*overrides):
+        words = [
+            "test_dataset.data_root",
+            str(fern_tree),
+            "test_dataset.scene",
+            "fern",
+            "test_dataset.input_h_w",
+            "[96,128]",
+        ]
+        words += ["train.num_workers", "0"]
+        for name in ("result_dir", "trained_model_dir", "record_dir"):
+            words += [name, str(tmp_path / name)]
+        return load_config("configs/gefu/llff_eval.yaml", [*words, *overrides])
+
+    return build
