@@ -67,6 +67,8 @@ def read_json(path: str | Path) -> object:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno} is not valid JSON: {error.msg}") from None
+    except ValueError as error:  # a number with thousands of digits
+        raise ValueError(f"{path} is not valid JSON: {error}") from None
     except RecursionError:
         raise ValueError(f"{path} is nested too deeply to be a scene description") from None
 

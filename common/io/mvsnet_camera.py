@@ -27,11 +27,13 @@ class MvsnetCamera:
         intrinsics: As stored.
         world_to_cam: As stored, OpenCV axes.
         depth_line: The 0, 2, 3 or 4 numbers of the last line: minimum, interval, count (may be fractional), maximum.
+        lines: Where the pose, the intrinsics and the depth line start in the file, counted from 1.
     """
 
     intrinsics: Float[np.ndarray, "3 3"]
     world_to_cam: Float[np.ndarray, "4 4"]
     depth_line: tuple[float, ...]
+    lines: tuple[int, int, int] = (2, 8, 12)
 
     def near_far(self, num_intervals: float | None = None) -> tuple[float, float] | None:
         """Depth bounds, or None where the file has no depth line.
@@ -78,6 +80,7 @@ def read_mvsnet_camera(path: str | Path) -> MvsnetCamera:
         intrinsics=np.array(numbers[16:25]).reshape(3, 3),
         world_to_cam=np.array(numbers[:16]).reshape(4, 4),
         depth_line=tuple(numbers[25:]),
+        lines=(tokens[1][1], tokens[18][1], tokens[-1][1]),
     )
 
 

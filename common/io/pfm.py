@@ -1,9 +1,11 @@
 """PFM: float images with a three-line text header, used for depth and probability maps.
 
-Pf                  one channel (PF: three)
-160 128             width height
--1.000000           the sign is the byte order (negative: little-endian), the magnitude a unit factor
-width * height * channels float32, rows from bottom to top
+    Pf                  one channel (PF: three)
+    160 128             width height
+    -1.000000           the sign is the byte order (negative: little-endian), the magnitude a unit factor
+    width * height * channels float32, rows from bottom to top
+
+Images in memory have their top row first.
 """
 
 import re
@@ -16,7 +18,7 @@ from jaxtyping import Float
 from common.io.atomic import atomic_path
 from common.io.data_files import check_data_file
 
-# Whitespace is any run of blanks and line ends, except that exactly one line end closes the header: data may look like
+# Any run of blanks and line ends separates the words, but exactly one line end closes the header: data may look like
 # blanks.
 _HEADER = re.compile(rb"(P[Ff])\s+(\d{1,9})\s+(\d{1,9})\s+([-+]?[0-9.]+(?:[eE][-+]?\d+)?)[ \t]*\r?\n")
 
