@@ -1,10 +1,10 @@
 """Make scenes with known geometry and write them in the layout of a data set.
 
     python tools/make_scene.py --layout dtu --output datasets/dtu --scenes 8 --seed 1
-    python tools/make_scene.py --layout dtu --output datasets/dtu_small --scenes 100 --seed 1000 --size 160x128 --workers 2
+    python tools/make_scene.py --layout dtu --output datasets/dtu_small --scenes 100 --seed 1000 --size 160x128
 
-A scene depends on its seed alone: scene n (from 0) gets seed S + n. What is finished is listed in `scenes.json` in the output folder;
-the same command started again goes on where it was stopped.
+A scene depends on its seed alone: scene n (from 0) gets seed S + n. What is finished is listed in `scenes.json` in the
+output folder; the same command started again goes on where it was stopped.
 """
 
 import argparse
@@ -85,7 +85,8 @@ def _is_finished(order: SceneOrder, finished: dict, listing: Path) -> bool:
         return False
     if finished[order.name] != order.record():
         raise ValueError(
-            f"{listing} has a scene {order.name} made with {finished[order.name]}, not {order.record()}; choose another --output or name"
+            f"{listing} has a scene {order.name} made with {finished[order.name]}, not {order.record()}; choose another"
+            " --output or other --names"
         )
     return True
 

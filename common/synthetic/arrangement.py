@@ -1,14 +1,17 @@
 """Putting things on a table before a backdrop."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 
 from common.synthetic.materials import Palette
-from common.synthetic.objects import MAKERS, Thing, books
 from common.synthetic.shapes import box
 from common.synthetic.surfaces import Surface, grid_surface, rotation_z
+from common.synthetic.things import MAKERS
+from common.synthetic.things.thing import Thing
+from common.synthetic.things.toys import books
 
 GROUNDS = (
     "wood",
@@ -121,7 +124,7 @@ def backdrop(rng: np.random.Generator, palette: Palette) -> Thing:
     corners = _backdrop_outline(rng, style)
     pieces = []
     material = palette.add(WALLS, (140, 320), 0.15)
-    for start, end in zip(corners[:-1], corners[1:], strict=True):
+    for start, end in itertools.pairwise(corners):
         columns = max(int(np.linalg.norm(end - start) / 9), 1) + 1
         along = start + np.linspace(0, 1, columns)[:, None] * (end - start)
         heights = np.concatenate([np.linspace(0, 60, 13), np.linspace(72, BACKDROP_HEIGHT, 13)])
@@ -142,13 +145,13 @@ def _continuous(pieces):
     """Let the texture run on from one piece to the next."""
     start, joined = 0.0, []
     for piece in pieces:
-        joined.append(replace(piece, texture_points=piece.texture_points + [start, 0.0, 0.0]))
+        joined.append(replace(piece, texture_points=piece.texture_points + np.array([start, 0.0, 0.0])))
         start = joined[-1].texture_points[:, 0].max()
     return joined
 
 
 def _backdrop_outline(rng, style) -> Float[np.ndarray, "K 2"]:
-    """Corners of the walls in plan, from left to right; the ends lie where no camera looks past them or is hidden by them."""
+    """Corners of the walls in plan, from left to right; the ends are such that no camera looks past or is hidden."""
     if style == "cove":
         angles = np.linspace(-BACKDROP_REACH, BACKDROP_REACH, 42)
         radii = np.full(len(angles), BACKDROP_RADIUS)

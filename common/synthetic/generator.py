@@ -26,7 +26,8 @@ def generate(
     """Things on a table, photographed from all positions of a rig; the same seed gives the same scene.
 
     Args:
-        rig: One of `RIGS`: "dtu", "forward", "hemisphere", "orbit".
+        seed: Any integer from 0; it decides everything but the cameras' number and size.
+        rig: A name in `RIGS`. "dtu_full" is "dtu" with the lens of the full-size pictures: the same scene, more of it.
         size: Width and height of the pictures in pixels.
         num_views: None for the rig's own number.
         name: Of the scene; by default from the seed.
@@ -41,7 +42,7 @@ def generate(
     chosen = RIGS[rig]
     rng = np.random.default_rng([seed, 7])
     poses = chosen.poses(rng, num_views)
-    intrinsics = rig_intrinsics(chosen, size)
+    intrinsics = chosen.lens(size)
     stage = _set_stage(seed, chosen, poses)
     views = tuple(render_view(stage, intrinsics, pose, size) for pose in poses)
     near_far = chosen.near_far or _bounds(views, chosen.scale)
@@ -49,15 +50,8 @@ def generate(
     return RenderedScene(name or f"scene{seed}", views, near_far, stage.world.mesh(chosen.scale))
 
 
-def rig_intrinsics(rig: Rig, size: tuple[int, int]) -> Float[np.ndarray, "3 3"]:
-    """Intrinsics of a rig's camera for pictures of a size (width, height), centre-origin."""
-    width, height = size
-    fx, fy, offset_x, offset_y = (value * width for value in rig.focal)
-    return np.array([[fx, 0.0, (width - 1) / 2 + offset_x], [0.0, fy, (height - 1) / 2 + offset_y], [0.0, 0.0, 1.0]])
-
-
 def _set_stage(seed: int, rig: Rig, poses) -> Stage:
-    """Build, light and expose the world; another world is drawn where too much of it lies outside the rig's depth bounds."""
+    """Build, light and expose a world; one that leaves the rig's depth bounds in too many pixels is replaced."""
     for attempt in range(8):
         rng = np.random.default_rng([seed, 11, attempt])
         world, ground_color = _build(rng, rig)
@@ -85,14 +79,14 @@ def _build(rng: np.random.Generator, rig: Rig) -> tuple[World, Float[np.ndarray,
 def _inside(caster: RayCaster, rig: Rig, poses) -> float:
     """Share of the rig's pixels whose depth lies inside its bounds."""
     near, far = rig.near_far
-    intrinsics = rig_intrinsics(rig, (20, 16))
+    intrinsics = rig.lens((20, 16))
     depths = np.stack([cast_depth(caster, intrinsics, pose, (20, 16)) for pose in poses]) * rig.scale
     return float(((depths >= near) & (depths <= far)).mean())
 
 
 def _exposure(rng: np.random.Generator, stage: Stage, rig: Rig, poses) -> float:
     """A fixed exposure for all views: mean grey at a chosen level, few pixels burnt out."""
-    intrinsics = rig_intrinsics(rig, (40, 32))
+    intrinsics = rig.lens((40, 32))
     seen = []
     for pose in poses[:: max(len(poses) // 6, 1)]:
         hits, light = trace(stage, intrinsics, pose, np.arange(40.0), np.arange(32.0), 1.0)

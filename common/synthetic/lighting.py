@@ -42,6 +42,7 @@ def random_lighting(rng: np.random.Generator, ground_color: Float[np.ndarray, "3
     """A key lamp, a fill lamp and a sky.
 
     Args:
+        rng: Chooses.
         ground_color: Mean linear colour of the ground, which colours the light from below.
         front: Azimuth (radians) of the side from which the cameras look.
     """

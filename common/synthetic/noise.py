@@ -21,7 +21,7 @@ def noise_field(
 def sphere_noise(
     rng: np.random.Generator, directions: Float[np.ndarray, "P 3"], octaves: int, frequency: float
 ) -> Float[np.ndarray, " P"]:
-    """Smooth noise on points, roughly in [-1, 1]: sums of randomly directed waves, halved in size and doubled in pitch per octave."""
+    """Smooth noise on points, roughly in [-1, 1]: random waves, each octave half as high and twice as dense."""
     value = np.zeros(len(directions))
     for octave in range(octaves):
         waves = rng.normal(size=(7, 3)) * frequency * 2**octave

@@ -14,7 +14,8 @@ class Hits:
 
     Attributes:
         faces: Triangle, or -1.
-        t: Multiple of the direction at the hit; for directions of unit z in a camera this is the depth. Meaningless without a hit.
+        t: Multiple of the direction at the hit; for directions of unit z in a camera this is the depth. Meaningless
+            without a hit.
         second, third: Barycentric weights of the triangle's second and third corner.
     """
 

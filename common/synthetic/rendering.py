@@ -33,7 +33,11 @@ class Stage:
 def render_view(
     stage: Stage, intrinsics: Float[np.ndarray, "3 3"], world_to_cam: Float[np.ndarray, "4 4"], size: tuple[int, int]
 ) -> RenderedView:
-    """A (width, height) picture: colour from a tent of 3 x 3 samples half a pixel apart, depth and mask from the middle sample."""
+    """A picture of `size` (width, height).
+
+    Colour is a tent filter over 3 x 3 samples half a pixel apart; depth and mask are those of the middle sample alone,
+    so they are exact at the pixel centre and never mixed across an edge.
+    """
     width, height = size
     x, y = np.arange(2 * width + 1) / 2 - 0.5, np.arange(2 * height + 1) / 2 - 0.5
     hits, light = trace(stage, intrinsics, world_to_cam, x, y, spacing=0.5)

@@ -1,7 +1,8 @@
-"""Where cameras stand: one function per rig, each returns world_to_cam matrices (OpenCV axes, z up in the world, millimetres)."""
+"""Where cameras stand: one function per rig returns world_to_cam matrices (OpenCV axes; z is up; millimetres)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -25,15 +26,16 @@ class Rig:
     """A way to photograph a scene.
 
     Attributes:
-        poses: From (generator, number of views or None) to matrices; rigs that are the same for every scene ignore the generator.
-        focal: Focal lengths (x, y) and principal point offset (x, y) from the image centre, as fractions of the image width.
+        poses: From (generator, number of views or None) to matrices; a rig that is the same for every scene ignores the
+            generator.
+        lens: Intrinsics from the (width, height) of the pictures, centre-origin.
         near_far: Depth bounds in scene units; None where they follow from the depth that is seen.
         has_stage: Whether ground and walls surround the objects; otherwise they float before white.
         scale: Scene units per millimetre.
     """
 
     poses: Callable[[np.random.Generator, int | None], Float[np.ndarray, "V 4 4"]]
-    focal: tuple[float, float, float, float]
+    lens: Callable[[tuple[int, int]], Float[np.ndarray, "3 3"]]
     near_far: tuple[float, float] | None
     has_stage: bool = True
     scale: float = 1.0
@@ -119,11 +121,30 @@ def orbit_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.nda
     return np.stack(poses)
 
 
+_DTU_TRAINING_INTRINSICS = np.array([[1446.165, 0.0, 331.603], [0.0, 1441.588, 265.535], [0.0, 0.0, 1.0]])
+
+
+def centered_lens(size: tuple[int, int], focal: float) -> Float[np.ndarray, "3 3"]:
+    """A focal length of `focal` image widths and the principal point in the middle of the picture."""
+    width, height = size
+    return np.array([[focal * width, 0.0, (width - 1) / 2], [0.0, focal * width, (height - 1) / 2], [0.0, 0.0, 1.0]])
+
+
+def dtu_lens(size: tuple[int, int]) -> Float[np.ndarray, "3 3"]:
+    """DTU's intrinsics of the 640 x 512 training pictures, scaled to the width as the papers scale them."""
+    return np.diag([size[0] / 640, size[0] / 640, 1.0]) @ _DTU_TRAINING_INTRINSICS
+
+
+def dtu_full_lens(size: tuple[int, int]) -> Float[np.ndarray, "3 3"]:
+    """DTU's intrinsics of the full-size pictures (1600 x 1200), scaled to the width."""
+    full_from_training = np.array([[2.0, 0.0, 160.0], [0.0, 2.0, 88.0], [0.0, 0.0, 1.0]])
+    return np.diag([size[0] / 1600, size[0] / 1600, 1.0]) @ full_from_training @ _DTU_TRAINING_INTRINSICS
+
+
 RIGS: dict[str, Rig] = {
-    "dtu": Rig(dtu_poses, (2892.33 / 1280, 2883.18 / 1280, 12.1 / 640, 10.0 / 640), DTU_NEAR_FAR),
-    "forward": Rig(forward_poses, (1.05, 1.05, 0.0, 0.0), None),
-    "hemisphere": Rig(
-        hemisphere_poses, (1111.111 / 800, 1111.111 / 800, 0.0, 0.0), (2.5, 5.5), has_stage=False, scale=0.01
-    ),
-    "orbit": Rig(orbit_poses, (1.3, 1.3, 0.0, 0.0), None, scale=0.01),
+    "dtu": Rig(dtu_poses, dtu_lens, DTU_NEAR_FAR),
+    "dtu_full": Rig(dtu_poses, dtu_full_lens, DTU_NEAR_FAR),
+    "forward": Rig(forward_poses, partial(centered_lens, focal=1.05), None),
+    "hemisphere": Rig(hemisphere_poses, partial(centered_lens, focal=1111.111 / 800), (2.5, 5.5), False, 0.01),
+    "orbit": Rig(orbit_poses, partial(centered_lens, focal=1.3), None, scale=0.01),
 }

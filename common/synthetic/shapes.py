@@ -1,4 +1,4 @@
-"""Basic shapes: boxes, turned shapes, superquadrics, tubes, blobs, letters and extrusions. Object frame, z up, millimetres."""
+"""Basic shapes: boxes, turned shapes, superquadrics, tubes, blobs, letters, extrusions. z is up; millimetres."""
 
 import cv2
 import mcubes
@@ -9,7 +9,7 @@ from common.synthetic.surfaces import Surface, block_surface, grid_surface, join
 
 
 def rectangle(corner, edge_u, edge_v, spacing: float = 4.0) -> Surface:
-    """A flat sheet spanned by two edges from a corner, outside where `edge_u x edge_v` points, finely divided for baked light."""
+    """A flat sheet spanned by two edges from a corner, facing along `edge_u x edge_v`, fine enough for baked light."""
     corner, edge_u, edge_v = (np.asarray(value, dtype=np.float64) for value in (corner, edge_u, edge_v))
     columns = int(np.clip(np.linalg.norm(edge_u) / spacing, 1, 120)) + 1
     rows = int(np.clip(np.linalg.norm(edge_v) / spacing, 1, 120)) + 1

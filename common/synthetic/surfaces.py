@@ -1,7 +1,8 @@
 """Triangle surfaces with normals and texture points: the pieces that objects are made of.
 
-World and object frames have z up; lengths are millimetres. A texture point is where on (or in) its material a vertex lies: (u, v, 0) for
-surfaces that are wrapped, the vertex itself for surfaces that are cut out of a block (triplanar). Both are in millimetres of material.
+World and object frames have z up; lengths are millimetres. A texture point is where on (or in) its material a vertex
+lies: (u, v, 0) for surfaces that are wrapped, the vertex itself for surfaces that are cut out of a block (triplanar),
+both in millimetres of material.
 """
 
 from dataclasses import dataclass, replace
@@ -118,7 +119,7 @@ def block_surface(vertices: Float[np.ndarray, "P 3"], faces: Int[np.ndarray, "T 
 
 
 def join_surfaces(surfaces: list[Surface]) -> Surface:
-    """One surface of several that share material, mapping and rotation; normals stay as they are, so edges stay sharp."""
+    """One surface of several that share material, mapping and rotation; edges between them stay sharp."""
     offsets = np.cumsum([0] + [len(surface.vertices) for surface in surfaces[:-1]])
     return replace(
         surfaces[0],

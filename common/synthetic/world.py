@@ -16,8 +16,8 @@ class World:
 
     Attributes:
         face_part: Surface that each triangle belongs to.
-        part_material, part_triplanar, part_to_object: Per surface: material number, whether its texture is triplanar, and the
-            rotation from the world to the frame in which it was made.
+        part_material, part_triplanar, part_to_object: Per surface: material number, whether its texture is triplanar,
+            and the rotation from the world to the frame in which it was made.
         is_object: Per surface: False for ground and walls.
         materials: By number.
     """

@@ -1,9 +1,9 @@
 """Writes DTU as MVSNet and CasMVSNet ship it; the layout is described in `common/datasets/dtu.py`.
 
-A picture of width w and height h is the middle of a full-size one: full size halved (every second pixel kept), then cut by
-w / 8 columns on each side and 11 h / 128 rows above and below. For 640 x 512 that is DTU's own arithmetic: 1600 x 1200, 80 columns,
-44 rows. A reader finds the margins from the two sizes alone: they are equal on opposite sides. Pixel (x, y) of the picture is exactly
-pixel (2 (x + margin_x), 2 (y + margin_y)) of the full-size depth map.
+A training picture of width w and height h is the middle of a full-size one: full size halved (every second pixel kept),
+then cut by w / 8 columns on each side and 11 h / 128 rows above and below. For 640 x 512 that is DTU's own arithmetic:
+1600 x 1200, 80 columns, 44 rows. A reader finds the margins from the two sizes: they are equal on opposite sides. Pixel
+(x, y) of the picture is exactly pixel (2 (x + margin_x), 2 (y + margin_y)) of the full-size depth map.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from common.datasets.rendered_scene import RenderedScene, RenderedView
 from common.datasets.writers.view_pairs import view_pairs
 from common.io.images import write_image
 from common.io.masks import write_mask
-from common.io.mvsnet_camera import MvsnetCamera, write_mvsnet_camera
+from common.io.mvsnet_camera import MvsnetCamera, read_mvsnet_camera, write_mvsnet_camera
 from common.io.pair_file import write_pair_file
 from common.io.pfm import write_pfm
 from common.synthetic.ray_casting import RayCaster, cast_depth
@@ -97,8 +97,6 @@ def _write_or_compare(path: Path, camera: MvsnetCamera) -> None:
     if not path.is_file():
         write_mvsnet_camera(path, camera)
         return
-    from common.io.mvsnet_camera import read_mvsnet_camera
-
     present = read_mvsnet_camera(path)
     same_pose = np.allclose(present.world_to_cam, camera.world_to_cam, atol=1e-6)
     if not (same_pose and np.allclose(present.intrinsics, camera.intrinsics, atol=1e-6)):

@@ -2,7 +2,8 @@
 
     score(i, j) = sum over points seen by both of exp(-(angle - 5 deg)^2 / (2 sigma^2))
 
-with the angle between the rays from the point to the two camera centres and sigma 1 degree below 5 and 10 degrees above.
+where the angle lies between the rays from the point to the two camera centres, and sigma is 1 degree below 5 degrees
+and 10 degrees above.
 """
 
 import numpy as np
