@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from common.datasets.dtu import read_dtu
+from common.datasets.llff import read_llff
+from common.datasets.nerf_synthetic import read_nerf_synthetic
 from common.datasets.scene import Scene
 from common.paths import resolve_input
 
 METHOD_FOLDER = Path(__file__).parent.parent
 DTU_NEAR_FAR = (425.0, 905.0)
+NERF_NEAR_FAR = (2.5, 5.5)
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -42,16 +45,14 @@ class Layout:
 
     Attributes:
         name: Folder level of point clouds ("dtu", "llff", "nerf").
-        read: Folder and scene name to `Scene`.
+        read: Data root, scene name, and whether it is for training, to `Scene`.
         scenes: The scenes that are used where neither `scene` nor a list file names any.
-        split_name: Key of the view ids of a scene in splits.json, without `_train` or `_val`.
         nearest_sources_only: Training draws from the first n + 1 of the pool (DTU) or from all of it.
     """
 
     name: str
-    read: Callable[[Path, str], Scene]
+    read: Callable[[Path, str, bool], Scene]
     scenes: tuple[str, ...]
-    split_name: str
     nearest_sources_only: bool
 
 
@@ -69,9 +70,9 @@ def find_layout(module: str) -> Layout:
     """
     lists = splits()
     layouts = {
-        "dtu": Layout("dtu", read_dtu, (), "dtu", True),
-        "llff": Layout("llff", _read_llff, tuple(lists["llff_scenes"]), "{scene}", False),
-        "nerf": Layout("nerf", _read_nerf, tuple(lists["nerf_scenes"]), "{scene}", False),
+        "dtu": Layout("dtu", _read_dtu, (), True),
+        "llff": Layout("llff", _read_llff, tuple(lists["llff_scenes"]), False),
+        "nerf": Layout("nerf", _read_nerf, tuple(lists["nerf_scenes"]), False),
     }
     short = module.removeprefix("lib.datasets.").removesuffix(".gefu")
     if short not in layouts:
@@ -89,64 +90,76 @@ def read_scenes(layout: Layout, settings: Any, workspace: str = ".") -> list[Sce
         ValueError: A scene is damaged, or has no view that can be used.
     """
     root = resolve_input(Path(workspace) / settings.data_root, METHOD_FOLDER)
-    names = [settings.scene] if settings.scene else list(_listed_scenes(layout, settings, root))
-    present = [name for name in names if is_present(layout, root, name)]
+    names = [settings.scene] if settings.scene else _listed_scenes(layout, settings, root)
+    present = [name for name in names if _scene_folder(layout, root, name).is_dir()]
     if not present:
-        raise FileNotFoundError(f"none of the {len(names)} scenes asked for ({', '.join(names[:3])} ...) is in {root}")
+        wanted = f"{_scene_folder(layout, root, names[0])}" if names else f"{root}/Rectified/<scan>_train"
+        raise FileNotFoundError(f"no scene folder {wanted}, and none of the {len(names)} scenes asked for is in {root}")
     if len(present) < len(names):
         missing = [name for name in names if name not in present]
-        _LOGGER.warning(
-            "%d of %d scenes are not in %s (first %s) and are left out", len(missing), len(names), root, missing[0]
-        )
-    is_test = settings.split != "train"
-    return [_choose_views(layout, layout.read(root, name), is_test, bool(settings.scene)) for name in present]
+        _LOGGER.warning("%d of %d scenes are not in %s and are left out: %s", len(missing), len(names), root, _few(missing))
+    training = settings.split == "train"
+    return [_choose_views(layout, layout.read(root, name, training), training, bool(settings.scene)) for name in present]
 
 
-def is_present(layout: Layout, root: Path, name: str) -> bool:
-    """Whether a scene's folder is on disk."""
-    return (root / "Rectified" / f"{name}_train" if layout.name == "dtu" else root / name).is_dir()
+def _scene_folder(layout: Layout, root: Path, name: str) -> Path:
+    return root / "Rectified" / f"{name}_train" if layout.name == "dtu" else root / name
 
 
 def _listed_scenes(layout: Layout, settings: Any, root: Path) -> Sequence[str]:
     if layout.name != "dtu":
         return layout.scenes
     if settings.ann_file:
-        path = resolve_input(settings.ann_file, METHOD_FOLDER)
-        return path.read_text(encoding="utf8").split()
+        return resolve_input(settings.ann_file, METHOD_FOLDER).read_text(encoding="utf8").split()
     found = [folder.name.removesuffix("_train") for folder in (root / "Rectified").glob("*_train")]
     return sorted(found, key=lambda name: (len(name), name))
 
 
-def _choose_views(layout: Layout, scene: Scene, is_test: bool, is_single: bool) -> SceneViews:
-    """Targets and sources of one scene.
+def _read_dtu(root: Path, name: str, training: bool) -> Scene:
+    return read_dtu(root, name, depth="none" if training else "raw")  # the loss looks at no depth
 
-    DTU trains on all views when it trains across scans and on 16 when it trains on one. A scene that the paper does not list keeps
-    every eighth view for testing.
-    """
+
+def _read_llff(root: Path, name: str, training: bool) -> Scene:
+    return read_llff(root / name)
+
+
+def _read_nerf(root: Path, name: str, training: bool) -> Scene:
+    return read_nerf_synthetic(root / name, ("train",), near_far=NERF_NEAR_FAR)
+
+
+def _choose_views(layout: Layout, scene: Scene, training: bool, single: bool) -> SceneViews:
+    """Targets and sources of one scene: DTU's own 4 and 16 or all 49, the paper's ids per scene, or every eighth view."""
     usable = [index for index, view in enumerate(scene.views) if view.image is not None]
-    pairs = splits()["pairs"]
-    key = layout.split_name.format(scene=scene.name)
-    if f"{key}_train" in pairs and max(pairs[f"{key}_train"] + pairs[f"{key}_val"]) < len(scene.views):
-        training, testing = pairs[f"{key}_train"], pairs[f"{key}_val"]
+    if layout.name == "dtu":
+        sources, testing = splits()["pairs"]["dtu_train"], splits()["pairs"]["dtu_val"]
+        if training and not single:  # across scans every view is a target and a source
+            sources = usable
     else:
-        testing = usable[::8]
-        training = [index for index in usable if index not in testing]
-    if layout.name == "dtu" and not is_test and not is_single:
-        training = usable
-    targets = tuple(index for index in (testing if is_test else training) if index in usable)
-    sources = tuple(index for index in training if index in usable)
-    if not targets:
-        raise ValueError(f"scene {scene.name} has no {'test' if is_test else 'training'} view with a picture")
-    return SceneViews(scene, targets, sources)
+        sources, testing = _paper_split(scene, usable) or (None, usable[::8])
+        if sources is None:
+            sources = [index for index in usable if index not in testing]
+    targets = sources if training else testing
+    chosen = SceneViews(scene, *(tuple(index for index in ids if index in usable) for ids in (targets, sources)))
+    if not chosen.targets:
+        raise ValueError(f"scene {scene.name} has no {'training' if training else 'test'} view with a picture")
+    return chosen
 
 
-def _read_llff(root: Path, name: str) -> Scene:
-    from common.datasets.llff import read_llff
+def _paper_split(scene: Scene, usable: Sequence[int]) -> tuple[list[int], list[int]] | None:
+    """Training and test ids of a scene that the paper lists, if they mean the same views here."""
+    pairs = splits()["pairs"]
+    if f"{scene.name}_train" not in pairs:
+        return None
+    training, testing = pairs[f"{scene.name}_train"], pairs[f"{scene.name}_val"]
+    if set(training + testing) <= set(usable):
+        return training, testing
+    _LOGGER.warning(
+        "%s has %d views, not all that the paper's split names; every eighth view is tested and the others are sources",
+        scene.name,
+        len(usable),
+    )
+    return None
 
-    return read_llff(root, name)
 
-
-def _read_nerf(root: Path, name: str) -> Scene:
-    from common.datasets.nerf_synthetic import read_nerf_synthetic
-
-    return read_nerf_synthetic(root, name)
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
