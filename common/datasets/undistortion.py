@@ -18,7 +18,7 @@ lens did not see are black. Formulas, with r^2 = x^2 + y^2 and theta = atan(r):
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Shaped
 
 from common.datasets.scene import Distortion, PixelOrigin
 
@@ -63,12 +63,12 @@ def undistort_points(
 
 
 def undistort_image(
-    image: Num[np.ndarray, "H W *channels"],
+    image: Shaped[np.ndarray, "H W *channels"],
     intrinsics: Float[np.ndarray, "3 3"],
     lens: Distortion | None,
     pixel_origin: PixelOrigin = "center",
     interpolation: int = cv2.INTER_LINEAR,
-) -> Num[np.ndarray, "H W *channels"]:
+) -> Shaped[np.ndarray, "H W *channels"]:
     """The picture that a pinhole with the same intrinsics and size takes; 0 where the lens did not look.
 
     Args:
@@ -85,12 +85,12 @@ def undistort_image(
 
 
 def distort_image(
-    image: Num[np.ndarray, "H W *channels"],
+    image: Shaped[np.ndarray, "H W *channels"],
     intrinsics: Float[np.ndarray, "3 3"],
     lens: Distortion | None,
     pixel_origin: PixelOrigin = "center",
     interpolation: int = cv2.INTER_LINEAR,
-) -> Num[np.ndarray, "H W *channels"]:
+) -> Shaped[np.ndarray, "H W *channels"]:
     """The picture that a camera with this lens takes, from that of the pinhole; 0 where the pinhole picture ends."""
     if lens is None or lens.is_zero:
         return image

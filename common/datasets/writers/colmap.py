@@ -76,7 +76,7 @@ def sparse_model(
     points, colors = _surface_points(scene, num_points)
     observed = [observe(view, points, lens) for view in scene.views]
     kept = np.flatnonzero(np.sum([visible for _, visible in observed], axis=0) >= 2)
-    order = generator.permutation(len(scene.views)) if ids == "registration" else np.arange(len(scene.views))
+    order = generator.permutation(len(scene.views)).tolist() if ids == "registration" else range(len(scene.views))
     image_ids = [2 * rank + 1 if ids == "registration" else rank + 1 for rank in range(len(scene.views))]
 
     cameras, images, tracks = {}, {}, [[] for _ in kept]
