@@ -4,27 +4,25 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+EARTH = (8.0, 42.0)  # hues of wood, clay and brick
+PLANTS = (0.0, 115.0)  # hues of fruit and leaves
+
 
 def random_color(
-    rng: np.random.Generator, saturation: tuple[float, float] | None = None, value: tuple[float, float] = (0.2, 0.92)
+    rng: np.random.Generator,
+    saturation: tuple[float, float] | None = None,
+    value: tuple[float, float] = (0.2, 0.92),
+    hue: tuple[float, float] = (0.0, 360.0),
 ) -> Float[np.ndarray, "3"]:
     """An sRGB colour. Without a saturation it is one that things have: earth and wood, muted, seldom vivid."""
-    hue = rng.uniform(0, 360)
+    degrees = rng.uniform(*hue)
     if saturation is None:
         kind = rng.random()
-        hue = rng.normal(32, 14) % 360 if kind < 0.4 else hue
+        degrees = rng.normal(32, 14) % 360 if kind < 0.4 else degrees
         saturation = (
             (0.15, 0.6) if kind < 0.4 else (0.0, 0.12) if kind < 0.55 else (0.2, 0.6) if kind < 0.9 else (0.55, 0.85)
         )
-    hsv = np.array([[[hue, rng.uniform(*saturation), rng.uniform(*value)]]], np.float32)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float64)
-
-
-def earth_color(
-    rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
-) -> Float[np.ndarray, "3"]:
-    """An sRGB colour between red and yellow: wood, clay, brick."""
-    hsv = np.array([[[rng.uniform(8, 42), rng.uniform(*saturation), rng.uniform(*value)]]], np.float32)
+    hsv = np.array([[[degrees, rng.uniform(*saturation), rng.uniform(*value)]]], np.float32)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float64)
 
 

@@ -6,14 +6,19 @@ import numpy as np
 from jaxtyping import Float
 
 from common.datasets.rendered_scene import RenderedScene, RenderedView
-from common.synthetic.arrangement import arrange_things, backdrop, sheets, table
+from common.synthetic.arrangement import arrange_things
 from common.synthetic.lighting import bake_visibility, random_lighting
 from common.synthetic.materials import Palette
 from common.synthetic.ray_casting import RayCaster, cast_depth
 from common.synthetic.rendering import Stage, render_view, trace
 from common.synthetic.rigs import RIGS, Rig
 from common.synthetic.shading import build_tables, to_linear
+from common.synthetic.surroundings import surroundings
 from common.synthetic.world import World, build_world
+
+SMALLEST = 8
+ATTEMPTS = 8
+ENOUGH_INSIDE = 0.997
 
 
 def generate(
@@ -26,65 +31,65 @@ def generate(
     """Things on a table, photographed from all positions of a rig; the same seed gives the same scene.
 
     Args:
-        seed: Any integer from 0; it decides everything but the cameras' number and size.
+        seed: Any integer from 0; it decides everything but the number and size of the pictures.
         rig: A name in `RIGS`. "dtu_full" is "dtu" with the lens of the full-size pictures: the same scene, more of it.
         size: Width and height of the pictures in pixels.
         num_views: None for the rig's own number.
         name: Of the scene; by default from the seed.
 
     Raises:
-        ValueError: Unknown rig, a picture below 8 pixels, or a number of views that the rig does not have.
+        ValueError: Unknown rig, a picture below 8 pixels, a negative seed, or a number of views that the rig does not
+            have.
     """
     if rig not in RIGS:
-        raise ValueError(f"unknown rig {rig!r}; choose one of {', '.join(RIGS)}")
-    if min(size) < 8:
-        raise ValueError(f"pictures need at least 8 x 8 pixels, not {size[0]} x {size[1]}")
+        raise ValueError(f"unknown rig '{rig}'; choose one of {', '.join(RIGS)}")
+    if min(size) < SMALLEST:
+        raise ValueError(f"pictures need at least {SMALLEST} x {SMALLEST} pixels, not {size[0]} x {size[1]}")
+    if seed < 0:
+        raise ValueError(f"a seed is an integer from 0, not {seed}")
     chosen = RIGS[rig]
-    rng = np.random.default_rng([seed, 7])
-    poses = chosen.poses(rng, num_views)
+    poses = chosen.poses(np.random.default_rng([seed, 7]), num_views)
     intrinsics = chosen.lens(size)
-    stage = _set_stage(seed, chosen, poses)
+    stage = set_stage(seed, chosen)
     views = tuple(render_view(stage, intrinsics, pose, size) for pose in poses)
     near_far = chosen.near_far or _bounds(views, chosen.scale)
     views = tuple(_in_units(view, chosen.scale) for view in views)
     return RenderedScene(name or f"scene{seed}", views, near_far, stage.world.mesh(chosen.scale))
 
 
-def _set_stage(seed: int, rig: Rig, poses) -> Stage:
+def set_stage(seed: int, rig: Rig) -> Stage:
     """Build, light and expose a world; one that leaves the rig's depth bounds in too many pixels is replaced."""
-    for attempt in range(8):
+    poses = rig.poses(np.random.default_rng([seed, 7]), None)
+    for attempt in range(ATTEMPTS):
         rng = np.random.default_rng([seed, 11, attempt])
         world, ground_color = _build(rng, rig)
         caster = RayCaster(world.vertices, world.faces)
-        if attempt == 7 or not rig.has_stage or rig.near_far is None or _inside(caster, rig, poses) > 0.997:
+        if rig.near_far is None or _share_inside(caster, rig, poses) > ENOUGH_INSIDE:
             break
     lighting = random_lighting(rng, ground_color, front=-np.pi / 2)
     tables = build_tables(world, lighting, bake_visibility(world, caster, lighting))
-    stage = Stage(world, caster, tables, exposure=1.0, background=0.0 if rig.has_stage else 1.0)
+    stage = Stage(world, caster, tables, exposure=1.0, background=1.0 if rig.surroundings == "plate" else 0.0)
     return replace(stage, exposure=_exposure(rng, stage, rig, poses))
 
 
 def _build(rng: np.random.Generator, rig: Rig) -> tuple[World, Float[np.ndarray, "3"]]:
     palette = Palette(rng)
-    objects = arrange_things(rng, palette)
-    if not rig.has_stage:
-        objects = [part.moved(np.eye(3), np.array([0.0, 0.0, -40.0])) for part in objects]
-        return build_world(objects, [], palette.materials), np.full(3, 0.3)
-    ground = table(rng, palette)
-    surroundings = [ground, *sheets(rng, palette), *backdrop(rng, palette)]
-    color = to_linear(palette.materials[ground.material].texture).mean(axis=(0, 1))
-    return build_world(objects, surroundings, palette.materials), color
+    objects = [part.moved(np.eye(3), rig.lift) for part in arrange_things(rng, palette, rig.reach)]
+    around = [part.moved(np.eye(3), rig.lift) for part in surroundings(rng, palette, rig.surroundings, rig.reach)]
+    color = to_linear(palette.materials[around[0].material].texture).mean(axis=(0, 1))
+    return build_world(objects, around, palette.materials), color
 
 
-def _inside(caster: RayCaster, rig: Rig, poses) -> float:
-    """Share of the rig's pixels whose depth lies inside its bounds."""
+def _share_inside(caster: RayCaster, rig: Rig, poses: Float[np.ndarray, "V 4 4"]) -> float:
+    """Share of the rig's pixels that meet nothing outside its depth bounds; open sky counts only where walls belong."""
     near, far = rig.near_far
     intrinsics = rig.lens((20, 16))
-    depths = np.stack([cast_depth(caster, intrinsics, pose, (20, 16)) for pose in poses]) * rig.scale
-    return float(((depths >= near) & (depths <= far)).mean())
+    depth = np.stack([cast_depth(caster, intrinsics, pose, (20, 16)) for pose in poses]) * rig.scale
+    is_open = (depth == 0) & (rig.surroundings == "plate")
+    return float((is_open | ((depth >= near) & (depth <= far))).mean())
 
 
-def _exposure(rng: np.random.Generator, stage: Stage, rig: Rig, poses) -> float:
+def _exposure(rng: np.random.Generator, stage: Stage, rig: Rig, poses: Float[np.ndarray, "V 4 4"]) -> float:
     """A fixed exposure for all views: mean grey at a chosen level, few pixels burnt out."""
     intrinsics = rig.lens((40, 32))
     seen = []

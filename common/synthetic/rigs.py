@@ -7,6 +7,8 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 
+from common.synthetic.surroundings import Kind
+
 # Rows of the DTU robot's path on its sphere: elevation, first azimuth and step in degrees, number of views.
 DTU_ROWS = (
     (65.2, -52.4, 29.65, 5),
@@ -30,15 +32,24 @@ class Rig:
             generator.
         lens: Intrinsics from the (width, height) of the pictures, centre-origin.
         near_far: Depth bounds in scene units; None where they follow from the depth that is seen.
-        has_stage: Whether ground and walls surround the objects; otherwise they float before white.
+        surroundings: What stands around the things; see `surroundings.py`.
+        reach: Radius of the disk on which things stand, millimetres.
+        height: Of the ground, millimetres.
         scale: Scene units per millimetre.
     """
 
     poses: Callable[[np.random.Generator, int | None], Float[np.ndarray, "V 4 4"]]
     lens: Callable[[tuple[int, int]], Float[np.ndarray, "3 3"]]
     near_far: tuple[float, float] | None
-    has_stage: bool = True
+    surroundings: Kind = "backdrop"
+    reach: float = 118.0
+    height: float = 0.0
     scale: float = 1.0
+
+    @property
+    def lift(self) -> Float[np.ndarray, "3"]:
+        """Shift of everything that puts the ground at its height."""
+        return np.array([0.0, 0.0, self.height])
 
 
 def look_at(
@@ -81,7 +92,7 @@ def forward_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.n
     columns = int(np.ceil(np.sqrt(count * 1.5)))
     rows = int(np.ceil(count / columns))
     base = on_sphere(
-        rng.uniform(-0.25, 0.25), np.deg2rad(rng.uniform(24, 36)), 560.0, np.array([0.0, 0.0, FOCUS_HEIGHT])
+        rng.uniform(-0.25, 0.25), np.deg2rad(rng.uniform(22, 34)), 500.0, np.array([0.0, 0.0, FOCUS_HEIGHT])
     )
     middle = look_at(base, np.array([0.0, 0.0, FOCUS_HEIGHT]))
     right, down = middle[0, :3], middle[1, :3]
@@ -144,7 +155,9 @@ def dtu_full_lens(size: tuple[int, int]) -> Float[np.ndarray, "3 3"]:
 RIGS: dict[str, Rig] = {
     "dtu": Rig(dtu_poses, dtu_lens, DTU_NEAR_FAR),
     "dtu_full": Rig(dtu_poses, dtu_full_lens, DTU_NEAR_FAR),
-    "forward": Rig(forward_poses, partial(centered_lens, focal=1.05), None),
-    "hemisphere": Rig(hemisphere_poses, partial(centered_lens, focal=1111.111 / 800), (2.5, 5.5), False, 0.01),
-    "orbit": Rig(orbit_poses, partial(centered_lens, focal=1.3), None, scale=0.01),
+    "forward": Rig(forward_poses, partial(centered_lens, focal=0.95), None, "room", reach=200.0, scale=0.01),
+    "hemisphere": Rig(
+        hemisphere_poses, partial(centered_lens, focal=1111.111 / 800), (2.5, 5.5), "plate", 92.0, -40.0, 0.01
+    ),
+    "orbit": Rig(orbit_poses, partial(centered_lens, focal=1.15), None, "table", reach=125.0, scale=0.01),
 }

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from common.synthetic.colors import earth_color, palette, ramp, random_color
+from common.synthetic.colors import EARTH, palette, ramp, random_color
 from common.synthetic.noise import noise_field
 from common.synthetic.textures.canvas import SIZE, Texture, texture_grid, worn
 from common.synthetic.textures.natural import plain
@@ -44,7 +44,7 @@ def bricks(rng: np.random.Generator) -> Texture:
     column = np.floor(shifted).astype(int) % (columns + 1)
     tone = rng.uniform(0.7, 1.2, (rows, columns + 1))[row, column]
     mortar = (np.abs(y * rows % 1 - 0.5) > 0.42) | (np.abs(shifted % 1 - 0.5) > 0.46)
-    brick = earth_color(rng, (0.2, 0.75), (0.35, 0.75)) if rng.random() < 0.8 else random_color(rng)
+    brick = random_color(rng, (0.2, 0.75), (0.35, 0.75), EARTH) if rng.random() < 0.8 else random_color(rng)
     picture = np.where(mortar[..., None], rng.uniform(0.5, 0.8), brick * tone[..., None])
     return worn(rng, np.clip(picture, 0, 1), 0.3)
 
@@ -94,7 +94,7 @@ def shingles(rng: np.random.Generator) -> Texture:
     shifted = x * columns + 0.5 * (row % 2)
     fx, fy = shifted % 1 - 0.5, y * rows % 1
     tone = rng.uniform(0.75, 1.15, (rows, columns + 2))[row, np.floor(shifted).astype(int)]
-    color = earth_color(rng, (0.1, 0.7), (0.35, 0.75)) if rng.random() < 0.6 else random_color(rng, (0.0, 0.35))
+    color = random_color(rng, (0.1, 0.7), (0.35, 0.75), EARTH) if rng.random() < 0.6 else random_color(rng, (0.0, 0.35))
     shade = np.clip(0.45 + 0.6 * fy, 0, 1) * np.where(np.abs(fx) > 0.46, 0.5, 1.0)
     return worn(rng, np.clip(color * (tone * shade)[..., None], 0, 1), 0.15)
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from common.synthetic.colors import earth_color, palette, ramp, random_color
+from common.synthetic.colors import EARTH, PLANTS, palette, ramp, random_color
 from common.synthetic.noise import noise_field
 from common.synthetic.textures.canvas import SIZE, Texture, texture_grid, worn
 
@@ -28,17 +28,19 @@ def marble(rng: np.random.Generator) -> Texture:
 def wood(rng: np.random.Generator) -> Texture:
     """Planks with year rings."""
     x, y = texture_grid()
-    planks = rng.integers(1, 7)
+    planks = int(rng.integers(1, 7))
     plank = np.floor(y * planks).astype(int)
-    warp = noise_field(rng, SIZE, 1.8)
-    long = cv2.resize(noise_field(rng, SIZE, 0.8, 2)[:, :64], (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
-    rings = np.sin((y * rng.uniform(8, 22) + 2.5 * warp + 3.1 * plank + 0.4 * np.sin(x * 6.28)) * 6.28) * 0.5 + 0.5
-    dark = earth_color(rng, (0.35, 0.75), (0.18, 0.5))
-    light = np.clip(dark * rng.uniform(1.3, 1.9) + 0.05, 0, 1)
-    tone = rng.uniform(0.8, 1.1, planks + 1)[plank]
-    gap = np.abs((y * planks) % 1.0 - 0.5) > 0.488
-    picture = ramp(np.clip(0.55 * rings + 0.45 * long, 0, 1), np.array([dark, light])) * tone[..., None]
-    return np.clip(picture * np.where(gap & (planks > 1), 0.35, 1.0)[..., None], 0, 1)
+    # Noise drawn out along the grain.
+    warp = cv2.resize(noise_field(rng, SIZE, 1.8)[:, :128], (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    fibres = cv2.resize(noise_field(rng, SIZE, 0.5, 4.0)[:, :40], (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    phase = y * rng.uniform(9, 24) + rng.uniform(0.8, 2.5) * warp + 3.1 * plank + 0.3 * np.sin(2 * np.pi * x)
+    rings = 0.5 + 0.5 * np.sin(2 * np.pi * phase)
+    dark = random_color(rng, (0.3, 0.65), (0.25, 0.65), EARTH)
+    light = np.clip(dark * rng.uniform(1.2, 1.6) + 0.03, 0, 1)
+    tone = rng.uniform(0.82, 1.1, planks + 1)[plank]
+    is_gap = (np.abs((y * planks) % 1.0 - 0.5) > 0.488) & (planks > 1)
+    picture = ramp(np.clip(0.4 * rings + 0.6 * fibres, 0, 1), np.array([dark, light])) * tone[..., None]
+    return worn(rng, np.clip(picture * np.where(is_gap, 0.4, 1.0)[..., None], 0, 1), 0.1)
 
 
 def cells(rng: np.random.Generator) -> Texture:
@@ -76,7 +78,7 @@ def speckle(rng: np.random.Generator) -> Texture:
 
 def fruit(rng: np.random.Generator) -> Texture:
     """Skin: one hue with blush and fine dots."""
-    base = random_color(rng, (0.6, 0.95), (0.5, 0.95))
+    base = random_color(rng, (0.55, 0.9), (0.5, 0.95), PLANTS)
     blush = np.clip(base * [1.1, 0.6, 0.5] + [0.1, 0, 0], 0, 1)
     picture = ramp(noise_field(rng, SIZE, 2.0, 1, 30), np.array([base, base * 0.9, blush]))
     return worn(rng, np.where((noise_field(rng, SIZE, 0.2, 40) > 0.93)[..., None], 0.8 * picture + 0.2, picture), 0.15)
