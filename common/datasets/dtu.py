@@ -15,17 +15,13 @@ and depth are in millimetres. The 640 x 512 pictures are the full ones, halved a
 44 rows above and below; their K is that of `Cameras/train` times 4.
 """
 
-import dataclasses
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from common.datasets.scene import DepthFile, ImageFile, MaskFile, Scene, View
-from common.datasets.validation import Origin, check_view, checked_scene
+from common.datasets.mvsnet_views import read_pairs, read_view
+from common.datasets.scene import DepthFile, MaskFile, Scene
+from common.datasets.validation import checked_scene
 from common.io.images import read_image_size
-from common.io.mvsnet_camera import MvsnetCamera, read_mvsnet_camera
-from common.io.pair_file import read_pair_file
 from common.io.pfm import read_pfm_header
 
 NUM_LIGHTS = 7
@@ -56,7 +52,7 @@ def read_dtu(
         light: Which of the seven lights, 0 to 6; the evaluation protocols use 3.
         num_intervals: far = minimum + this many depth intervals; None gives the 192 (far = 905 mm) that most papers
             use.
-        depth: Which depth maps the views name. "pseudo" are GenS's.
+        depth: Which depth maps the views name. "pseudo" are GenS's, for the full pictures only.
 
     Raises:
         FileNotFoundError: Cameras are missing, or there is no picture of the scan under this light.
@@ -65,6 +61,8 @@ def read_dtu(
     folder = Path(folder)
     if packaging not in ("train", "raw"):
         raise ValueError(f"packaging must be 'train' or 'raw', got '{packaging}'")
+    if depth == "pseudo" and packaging == "train":
+        raise ValueError("pseudo depths belong to the full pictures, not to the cut ones; read packaging='raw'")
     if light not in range(NUM_LIGHTS):
         raise ValueError(f"DTU has lights 0 to {NUM_LIGHTS - 1}, got {light}")
     cameras = _camera_paths(folder, packaging)
@@ -75,21 +73,25 @@ def read_dtu(
             f"no picture {images[0]} and none of the other views; expected DTU's '{packaging}' folders"
         )
     count = len(cameras) if any(present[49:]) else min(len(cameras), 49)
-    views = []
-    for index in range(count):
-        image = ImageFile(images[index], read_image_size(images[index])) if present[index] else None
-        camera = read_mvsnet_camera(cameras[index])
-        view = _view(camera, images[index].stem, image, packaging, num_intervals)
-        check_view(view, Origin(*(f"{cameras[index]}:{line}" for line in camera.lines)))
-        found = {"raw": _depth_file, "pseudo": pseudo_depth_file, "none": _no_depth}[depth](folder, scan, index, image)
-        views.append(dataclasses.replace(view, depth=found, mask=_mask_file(folder, scan, index, packaging)))
+    depth_files = {"raw": _depth_file, "pseudo": pseudo_depth_file, "none": lambda *_: None}
+    views = tuple(
+        read_view(
+            cameras[index],
+            images[index],
+            intrinsics_factor=TRAIN_CAMERA_FACTOR if packaging == "train" else 1.0,
+            num_intervals=num_intervals,
+            depth=depth_files[depth](folder, scan, index, images[index]),
+            mask=_mask_file(folder, scan, index, packaging),
+        )
+        for index in range(count)
+    )
     missing = count - sum(present[:count])
     notes = (f"{missing} of {count} views have no picture under light {light}",) if missing else ()
-    scene = Scene(scan, tuple(views), pairs=_pairs(folder / "Cameras" / "pair.txt", count), notes=notes)
-    return checked_scene(scene, folder / scan)
+    pairs = read_pairs(folder / "Cameras" / "pair.txt", range(count))
+    return checked_scene(Scene(scan, views, pairs=pairs, notes=notes), folder / scan)
 
 
-def pseudo_depth_file(folder: str | Path, scan: str, index: int, image: ImageFile | None = None) -> DepthFile | None:
+def pseudo_depth_file(folder: str | Path, scan: str, index: int, image: Path | None = None) -> DepthFile | None:
     """GenS's depth map of a view (millimetres, any resolution), or None where there is none."""
     for name in ("pseudo_depths", "Pseudo_depths"):  # the code and the text of its release disagree
         path = Path(folder) / name / scan / f"{index}_epoch0.npy"
@@ -115,54 +117,27 @@ def _image_path(folder: Path, scan: str, packaging: Packaging, index: int, light
     return images / f"rect_{index + 1:03d}_{light}_r{5000 if index < 49 else 7000}.png"
 
 
-def _view(
-    camera: MvsnetCamera, name: str, image: ImageFile | None, packaging: Packaging, num_intervals: float | None
-) -> View:
-    intrinsics = camera.intrinsics.copy()
-    if packaging == "train":
-        intrinsics[:2] *= TRAIN_CAMERA_FACTOR
-    return View(name, image, intrinsics, camera.world_to_cam, camera.near_far(num_intervals))
-
-
-def _depth_file(folder: Path, scan: str, index: int, image: ImageFile | None) -> DepthFile | None:
+def _depth_file(folder: Path, scan: str, index: int, image: Path) -> DepthFile | None:
     # ID-NeRF's and MatchNeRF's instructions rename Depths_raw to Depths; MVSNet's own Depths has `scan<N>_train`
     # folders.
     paths = [folder / name / scan / f"depth_map_{index:04d}.pfm" for name in ("Depths_raw", "Depths")]
     path = next((path for path in paths if path.is_file()), None)
-    if path is None or image is None:
+    if path is None or not image.is_file():
         return None
     header = read_pfm_header(path)
-    if image.size == (header.width, header.height):
+    width, height = read_image_size(image)
+    if (width, height) == (header.width, header.height):
         return DepthFile(path, "pfm")
-    width, height = image.size
     margin_x, margin_y = header.width // 2 - width, header.height // 2 - height
     if min(margin_x, margin_y) < 0:
         raise ValueError(
-            f"{path} has {header.width} x {header.height} pixels; expected {width} x {height} as {image.path} has,"
+            f"{path} has {header.width} x {header.height} pixels; expected {width} x {height} as {image} has,"
             " or at least twice that (the full-size maps)"
         )
     return DepthFile(path, "pfm", halve_and_crop=(margin_x // 2, margin_y // 2, width, height))
 
 
-def _no_depth(folder: Path, scan: str, index: int, image: ImageFile | None) -> None:
-    return None
-
-
-def _mask_file(folder: Path, scan: str, index: int, packaging: Packaging) -> MaskFile | None:
+def _mask_file(folder: Path, scan: str, index: int, packaging: Packaging) -> MaskFile:
     if packaging == "train":
-        path, threshold = folder / "Masks" / f"{scan}_train" / f"mask_{index:04d}.png", 0
-    else:
-        path, threshold = folder / "Depths_raw" / scan / f"depth_visual_{index:04d}.png", MASK_THRESHOLD
-    return MaskFile(path, threshold) if path.is_file() else None
-
-
-def _pairs(path: Path, count: int) -> dict[int, tuple[int, ...]]:
-    if not path.is_file():
-        return {}
-    stored = read_pair_file(path)
-    missing = np.setdiff1d(np.arange(count), list(stored))
-    if len(missing):
-        raise ValueError(
-            f"{path} has no entry for view {missing[0]} of {count}; take a complete copy or remove the file"
-        )
-    return {index: tuple(source for source, _ in stored[index] if source < count) for index in range(count)}
+        return MaskFile(folder / "Masks" / f"{scan}_train" / f"mask_{index:04d}.png")
+    return MaskFile(folder / "Depths_raw" / scan / f"depth_visual_{index:04d}.png", MASK_THRESHOLD)

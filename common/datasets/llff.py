@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from common.datasets.photographs import list_photographs
 from common.datasets.scene import ImageFile, Scene, View
 from common.datasets.validation import check_view, checked_scene
 from common.io.data_files import read_npy
 from common.io.images import read_image_size
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff"}
 
 
 def read_llff(folder: str | Path, downscale: int = 4) -> Scene:
@@ -37,7 +36,7 @@ def read_llff(folder: str | Path, downscale: int = 4) -> Scene:
     folder = Path(folder)
     path = folder / "poses_bounds.npy"
     rows = read_poses_bounds(path)
-    images = list_images(folder / ("images" if downscale == 1 else f"images_{downscale}"))
+    images = _images(folder / ("images" if downscale == 1 else f"images_{downscale}"))
     if len(images) != len(rows):
         raise ValueError(
             f"{path} has {len(rows)} rows but {images[0].parent} has {len(images)} pictures; the numbers must agree,"
@@ -70,22 +69,6 @@ def read_poses_bounds(path: str | Path) -> Float[np.ndarray, "V 17"]:
     return rows.astype(np.float64)
 
 
-def list_images(folder: str | Path) -> list[Path]:
-    """Pictures of a folder, sorted by the code points of their names; hidden files, folders and others are left out.
-
-    Raises:
-        FileNotFoundError: There is no such folder, or no picture in it.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder} with pictures")
-    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."]
-    images = sorted((path for path in found if path.is_file()), key=lambda path: path.name)
-    if not images:
-        raise FileNotFoundError(f"no picture in {folder}; expected files like image000.png")
-    return images
-
-
 def llff_to_world_to_cam(axes: Float[np.ndarray, "3 4"]) -> Float[np.ndarray, "4 4"]:
     """OpenCV world_to_cam from the columns down, right, backward, centre."""
     down, right, backward, center = axes.T
@@ -102,6 +85,13 @@ def world_to_cam_to_llff(world_to_cam: Float[np.ndarray, "4 4"]) -> Float[np.nda
     right, down, forward = world_to_cam[:3, :3]
     center = -world_to_cam[:3, :3].T @ world_to_cam[:3, 3]
     return np.stack([down, right, -forward, center], axis=1)
+
+
+def _images(folder: Path) -> list[Path]:
+    images = list_photographs(folder)
+    if not images:
+        raise FileNotFoundError(f"no picture in {folder}; downscale must name an images_<d> folder that is there")
+    return images
 
 
 def _world_to_cam(row: Float[np.ndarray, " 17"]) -> Float[np.ndarray, "4 4"]:
