@@ -1,10 +1,10 @@
-"""Photographs that a scene description names: finding them, describing them, naming the views."""
+"""Photographs that a scene description names, and what lies beside them: finding, describing, naming views."""
 
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from common.datasets.scene import ImageFile, View
+from common.datasets.scene import DepthFile, ImageFile, View
 from common.datasets.validation import inside
 from common.io.images import read_image_header
 
@@ -41,6 +41,14 @@ def list_photographs(folder: Path) -> list[Path]:
         return []
     paths = [path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES and path.name[0] != "."]
     return sorted(path for path in paths if path.is_file())
+
+
+def cached_depth(cache: str | Path | None, scene: str, name: str) -> DepthFile | None:
+    """The dense depth map that NeuRay's `colmap_forward_cache` holds for a view; None without cache or map."""
+    if cache is None:
+        return None
+    path = Path(cache, scene, "dense_out", "stereo", "depth_maps", f"{name}.jpg.geometric.bin")
+    return DepthFile(path, "colmap") if path.is_file() else None
 
 
 def with_short_names(views: Sequence[View]) -> tuple[View, ...]:

@@ -3,6 +3,8 @@
     <root>/train/cameras/<clip>.txt                      first line: address of the video; then 19 numbers a frame
     <root>/train/frames/<clip>/<timestamp>.png
 
+    colmap_forward_cache/real_estate/<clip>/dense_out/stereo/depth_maps/<timestamp>.jpg.geometric.bin       NeuRay's
+
     timestamp [us], fx fy cx cy as fractions of width and height, 0 0, 12 numbers world_to_cam (3x4, row-major)
 
 Frames are a subset of the lines and are sorted as numbers. Units are arbitrary; the depth bounds are NeuRay's
@@ -14,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from common.datasets.photographs import image_file, list_photographs
+from common.datasets.photographs import cached_depth, image_file, list_photographs
 from common.datasets.scene import Scene, View
 from common.datasets.validation import check_view, checked_scene, inside
 from common.io.data_files import read_text
@@ -22,13 +24,16 @@ from common.io.data_files import read_text
 NEAR_FAR = (1.0, 100.0)
 
 
-def read_real_estate(folder: str | Path, clip: str | None = None, *, split: str = "train") -> Scene:
+def read_real_estate(
+    folder: str | Path, clip: str | None = None, *, split: str = "train", depth_cache: str | Path | None = None
+) -> Scene:
     """The frames of one clip that have a picture, sorted by timestamp.
 
     Args:
         folder: Root of the data set, one of its splits, or a clip's folder of frames.
         clip: Name of the clip; None where the folder is the clip's, or has a single one.
         split: Folder below the root.
+        depth_cache: The folder `colmap_forward_cache`, or None.
 
     Raises:
         FileNotFoundError: No such clip.
@@ -45,7 +50,8 @@ def read_real_estate(folder: str | Path, clip: str | None = None, *, split: str 
         width, height = image.size
         intrinsics = np.array([[fx * width, 0, cx * width], [0, fy * height, cy * height], [0, 0, 1]])
         world_to_cam = np.vstack([values[6:].reshape(3, 4), [0.0, 0.0, 0.0, 1.0]])
-        view = View(str(timestamp), image, intrinsics, world_to_cam, NEAR_FAR)
+        depth = cached_depth(depth_cache, f"real_estate/{frames.name}", str(timestamp))
+        view = View(str(timestamp), image, intrinsics, world_to_cam, NEAR_FAR, depth=depth)
         check_view(view, f"{cameras}:{number}")
         views.append(view)
     if not views:

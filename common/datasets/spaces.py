@@ -2,6 +2,7 @@
 
     <scene>/models.json                     list over rig positions of lists over cameras
     <scene>/cam_<CC>/image_<RRR>.JPG        named by `relative_path`
+    colmap_forward_cache/space/<scene>/dense_out/stereo/depth_maps/<rig>-<cam>.jpg.geometric.bin        NeuRay's
 
 Of every entry: `position` (centre p), `orientation` (rotation vector a), `focal_length`, `pixel_aspect_ratio`
 (fy = f ratio), `principal_point`, `width`, `height`. World to camera is [exp([a]x) | -exp([a]x) p]. Heights differ
@@ -9,13 +10,14 @@ within a rig, and in scenes 008, 038 and 039 the numbers belong to pictures of a
 one. Depth bounds are NeuRay's constants. Where pixels are counted from is not documented; corner-origin is assumed.
 """
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from common.datasets.photographs import find_photograph, image_file
+from common.datasets.photographs import cached_depth, find_photograph, image_file
 from common.datasets.scene import ImageFile, Scene, View
 from common.datasets.validation import check_view, checked_scene
 from common.io.data_files import read_json
@@ -23,11 +25,12 @@ from common.io.data_files import read_json
 NEAR_FAR = (0.7, 100.0)
 
 
-def read_spaces(folder: str | Path) -> Scene:
+def read_spaces(folder: str | Path, *, depth_cache: str | Path | None = None) -> Scene:
     """The views of one scene, named `<rig position>-<camera>`, rig by rig.
 
     Args:
         folder: The one with `models.json`.
+        depth_cache: The folder `colmap_forward_cache`, or None.
 
     Raises:
         FileNotFoundError: No models.json, or none of its pictures.
@@ -47,7 +50,8 @@ def read_spaces(folder: str | Path) -> Scene:
         photograph = find_photograph(folder, entry["relative_path"], where)
         if photograph is not None:
             view, rescaled = _read_view(name, entry, image_file(photograph), where)
-            views.append(view)
+            depth = cached_depth(depth_cache, f"space/{folder.resolve().name}", name)
+            views.append(dataclasses.replace(view, depth=depth))
             num_rescaled += rescaled
     if not views:
         raise FileNotFoundError(f"none of the {len(entries)} pictures that {path} names is there")

@@ -11,8 +11,8 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
+from common.datasets.nerf_synthetic import opengl_to_world_to_cam
 from common.datasets.photographs import find_photograph, image_file, with_short_names
 from common.datasets.scene import DepthFile, MaskFile, Scene, View
 from common.datasets.validation import check_view, check_world_to_cam, checked_scene, inside
@@ -20,7 +20,6 @@ from common.io.transforms_json import TransformsFile, TransformsFrame, read_tran
 
 SPLITS = ("train", "val", "test")
 MILLIMETRE = 1e-3  # nerfstudio's default unit of depth pictures
-OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 def read_transforms(path: str | Path, *, depth_unit: float = MILLIMETRE, original_world: bool = False) -> Scene:
@@ -61,20 +60,6 @@ def read_transforms(path: str | Path, *, depth_unit: float = MILLIMETRE, origina
     return checked_scene(scene, path)
 
 
-def opengl_to_world_to_cam(cam_to_world: Float[np.ndarray, "4 4"], where: str) -> Float[np.ndarray, "4 4"]:
-    """OpenCV `world_to_cam` of an OpenGL `cam_to_world` (x right, y up, z backward).
-
-    Raises:
-        ValueError: Not a rotation and a translation.
-    """
-    check_world_to_cam(cam_to_world, where)
-    cam_to_world = cam_to_world @ OPENGL_TO_OPENCV
-    rotation = cam_to_world[:3, :3].T
-    world_to_cam = np.eye(4)
-    world_to_cam[:3, :3], world_to_cam[:3, 3] = rotation, -rotation @ cam_to_world[:3, 3]
-    return world_to_cam
-
-
 def _json_paths(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
@@ -92,6 +77,7 @@ def _json_paths(path: Path) -> list[Path]:
 def _read_frame(json_path: Path, index: int, content: TransformsFile, depth_unit: float) -> View | None:
     frame = content.frames[index]
     where = f"{json_path}: frame {index} ('{frame.file_path[:100]}')"
+    check_world_to_cam(frame.cam_to_world, where)  # what makes a pose is the same for its inverse
     photograph = find_photograph(json_path.parent, frame.file_path, where)
     if photograph is None:
         return None
@@ -106,7 +92,7 @@ def _read_frame(json_path: Path, index: int, content: TransformsFile, depth_unit
         name=frame.file_path,
         image=image,
         intrinsics=intrinsics,
-        world_to_cam=opengl_to_world_to_cam(frame.cam_to_world, where),
+        world_to_cam=opengl_to_world_to_cam(frame.cam_to_world),
         distortion=lens,
         depth=_depth_file(json_path.parent, frame, content, depth_unit, where),
         mask=_mask_file(json_path.parent, frame, photograph, where),

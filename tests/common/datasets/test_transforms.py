@@ -7,7 +7,7 @@ import pytest
 
 from common.datasets.loading import load_depth, load_image, load_mask
 from common.datasets.scene import Distortion
-from common.datasets.transforms import opengl_to_world_to_cam, read_transforms
+from common.datasets.transforms import read_transforms
 from common.datasets.writers.transforms import write_transforms
 from common.io.images import write_image
 from common.io.masks import write_mask
@@ -26,11 +26,11 @@ def edit(capture, change, name="transforms.json"):
     (capture / name).write_text(json.dumps(content))
 
 
-def test_negating_y_and_z_of_the_opengl_camera_gives_the_opencv_one():
-    # A camera at (0, 0, 5) without rotation looks along -z in OpenGL: the origin lies 5 in front of it.
-    cam_to_world = np.eye(4)
-    cam_to_world[2, 3] = 5
-    world_to_cam = opengl_to_world_to_cam(cam_to_world, "here")
+def test_a_camera_without_rotation_looks_along_minus_z_with_y_up(capture):
+    pose = np.eye(4)
+    pose[2, 3] = 5
+    edit(capture, lambda content: content["frames"][0].update(transform_matrix=pose.tolist()))
+    world_to_cam = read_transforms(capture).views[0].world_to_cam
     np.testing.assert_allclose(world_to_cam @ [0, 0, 0, 1], [0, 0, 5, 1])
     np.testing.assert_allclose(world_to_cam @ [1, 2, 0, 1], [1, -2, 5, 1])  # up in the world is up in the picture
 
