@@ -40,12 +40,12 @@ class Scores:
 
     Attributes:
         images: Scores of every view, by scene and level.
-        depth: Errors of every view, by metric name.
+        depth: Errors of every view whose true depth is known, by scene and metric.
         seconds: Of each forward pass.
     """
 
     images: dict[str, list[ImageScores]] = field(default_factory=lambda: defaultdict(list))
-    depth: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    depth: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
 
 
@@ -119,10 +119,18 @@ def summarize(scores: Scores, cfg: Any) -> dict[str, float]:
     last = f"_level{cfg.gefu.cas_config.num - 1}"
     views = [view for name, entries in scores.images.items() if name.endswith(last) for view in entries]
     means = image_means(views)
-    means |= {name: statistics.fmean(values) for name, values in scores.depth.items()}
+    scenes = depth_scenes(scores)
+    for name in scores.depth[scenes[0]] if scenes else ():
+        means[name] = statistics.fmean([value for scene in scenes for value in scores.depth[scene][name]])
     # The first pass allocates memory and chooses algorithms.
     means["fps"] = 1.0 / statistics.fmean(scores.seconds[1:] or scores.seconds)
     return means
+
+
+def depth_scenes(scores: Scores) -> list[str]:
+    """The scenes whose depth counts: the paper's where the test set has any of them, otherwise all with true depth."""
+    known = [scene for scene, errors in scores.depth.items() if errors]
+    return [scene for scene in known if scene in DEPTH_SCANS] or known
 
 
 def image_means(views: list[ImageScores]) -> dict[str, float]:
@@ -139,11 +147,12 @@ def print_summary(scores: Scores, means: Mapping[str, float], cfg: Any, protocol
     print(protocol.describe())
     if "lpips" not in means:
         print(f"LPIPS was not computed: {missing or 'a picture is too small for it'}")
-    if cfg.gefu.eval_depth and scores.depth:
+    if depth_scenes(scores):
         for names in (("abs", "acc_2", "acc_10"), ("mvs_abs", "mvs_acc_2", "mvs_acc_10")):
             print({name: means[name] for name in names})
+        print(f"depth of {', '.join(depth_scenes(scores))} (the paper scores {', '.join(DEPTH_SCANS)})")
     elif cfg.gefu.eval_depth:
-        print(f"depth was not scored: no test view with true depth in the paper's scans {', '.join(DEPTH_SCANS)}")
+        print("depth was not scored: no test view has true depth")
     if cfg.save_result:
         print(f"pictures are in {cfg.result_dir}")
     print(f"FPS: {means['fps']:.3f}")
@@ -155,12 +164,11 @@ def write_report(scores: Scores, means: Mapping[str, float], cfg: Any, protocol:
         name: [{"psnr": view.psnr, "ssim": view.ssim, "lpips": view.lpips} for view in entries]
         for name, entries in scores.images.items()
     }
-    depth = dict(scores.depth)
     content = {
         "protocol": protocol.describe(),
         "means": dict(means),
         "views": views,
-        "depth": depth,
+        "depth": scores.depth,
         "lpips_missing": missing,
     }
     name = cfg.test_dataset_module.removeprefix("lib.datasets.").removesuffix(".gefu")
@@ -199,20 +207,24 @@ def _score_batch(
             pair = [crop_border(rgb, protocol.border) for rgb in (truth, prediction)]
             write_image(Path(cfg.result_dir) / f"{scene}_{view}_{frame}.png", np.concatenate(pair, axis=1))
         scores.images[f"{scene}_level{level}"].append(score_image(prediction, truth, protocol, mask, lpips))
-    if cfg.gefu.eval_depth and scene in DEPTH_SCANS and "tar_dpt" in batch:
-        _score_depth(outputs, batch["tar_dpt"][0].cpu().numpy(), last, scores)
+    if cfg.gefu.eval_depth and "tar_dpt" in batch:
+        _score_depth(
+            outputs, batch["tar_dpt"][0].cpu().numpy(), last, scores.depth.setdefault(scene, defaultdict(list))
+        )
 
 
-def _score_depth(outputs: Mapping[str, Tensor], truth: Float[np.ndarray, "H W"], level: int, scores: Scores) -> None:
+def _score_depth(
+    outputs: Mapping[str, Tensor], truth: Float[np.ndarray, "H W"], level: int, scores: dict[str, list[float]]
+) -> None:
     rendered = outputs[f"depth_level{level}"][0].cpu().numpy().reshape(truth.shape)
     volume = outputs[f"depth_mvs_level{level}"][0].cpu().numpy()
     for prefix, depth in (("", rendered), ("mvs_", volume)):
         found = depth_scores(depth, resize_nearest(truth, *depth.shape), DEPTH_THRESHOLDS)
         if found is None:
             continue
-        scores.depth[f"{prefix}abs"].append(found.absolute)
+        scores[f"{prefix}abs"].append(found.absolute)
         for threshold, fraction in found.accuracy.items():
-            scores.depth[f"{prefix}acc_{threshold:g}"].append(fraction)
+            scores[f"{prefix}acc_{threshold:g}"].append(fraction)
 
 
 @functools.cache

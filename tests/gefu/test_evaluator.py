@@ -151,12 +151,24 @@ def test_missing_lpips_weights_are_said_and_not_invented(metrics_case, fern_conf
     assert "download" in report["lpips_missing"]
 
 
-def test_depth_of_other_scenes_is_not_scored_and_that_is_said(metrics_case, fern_config, capsys):
+def test_depth_counts_the_papers_scans_where_there_are_any(metrics_case, fern_config, capsys):
     network, batch = metrics_case
-    batch["meta"]["scene"] = ["scan24"]
-    means = evaluate(network, [batch], fern_config("gefu.eval_depth", "True", "eval_lpips", "False"))
-    assert "abs" not in means
-    assert "no test view with true depth in the paper's scans scan1" in capsys.readouterr().out
+    cfg = fern_config("gefu.eval_depth", "True", "eval_lpips", "False")
+    worse = {**batch, "tar_dpt": batch["tar_dpt"] + 100 * (batch["tar_dpt"] != 0), "meta": {**batch["meta"]}}
+    worse["meta"]["scene"] = ["scan24"]
+    alone = evaluate(network, [worse], cfg)
+    assert alone["abs"] > 90
+    assert "depth of scan24 (the paper scores scan1" in capsys.readouterr().out
+    assert evaluate(network, [worse, batch], cfg)["abs"] < 10
+    assert "depth of scan1 (" in capsys.readouterr().out
+
+
+def test_views_without_true_depth_are_not_scored_and_that_is_said(metrics_case, fern_config, capsys):
+    network, batch = metrics_case
+    cfg = fern_config("gefu.eval_depth", "True", "eval_lpips", "False")
+    del batch["tar_dpt"]
+    assert "abs" not in evaluate(network, [batch], cfg)
+    assert "depth was not scored: no test view has true depth" in capsys.readouterr().out
 
 
 def test_nothing_is_written_without_save_result(metrics_case, fern_config):
