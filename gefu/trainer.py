@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def train(cfg: Any, network: nn.Module, device: torch.device, seed: int) -> None
     state = TrainingState(network, optimizer, build_scheduler(cfg, optimizer), seed)
     continue_training(cfg, state)
     recall_best(cfg.trained_model_dir, state.best)
-    Trainer(cfg, state, build_loss(cfg).to(device), device).run()
+    _Run(cfg, state, build_loss(cfg).to(device), device).run()
 
 
 def test(cfg: Any, network: nn.Module, device: torch.device) -> dict[str, float]:
@@ -77,9 +77,9 @@ def prepare_folders(cfg: Any) -> None:
 
 
 def train_step(
-    network: nn.Module, loss: GefuLoss, optimizer: torch.optim.Optimizer, batch: Mapping[str, Any]
+    network: nn.Module, loss: Callable[..., Any], optimizer: torch.optim.Optimizer, batch: Mapping[str, Any]
 ) -> dict[str, float]:
-    """One update of the parameters; returns the logged scalars of the batch."""
+    """One update of the parameters; returns the logged scalars of the batch. The clipped gradients stay in place."""
     optimizer.zero_grad(set_to_none=True)
     total, scalars = loss(network(batch), batch)
     total.backward()
@@ -97,7 +97,7 @@ def to_device(batch: Any, device: torch.device) -> Any:
     return batch
 
 
-class Trainer:
+class _Run:
     """One run of an experiment in this process."""
 
     def __init__(self, cfg: Any, state: TrainingState, loss: GefuLoss, device: torch.device):
