@@ -25,7 +25,7 @@ from common.io.images import read_image_size
 from common.io.pfm import read_pfm_header
 
 NUM_LIGHTS = 7
-TRAIN_CAMERA_FACTOR = 4  # Cameras/train is made for pictures of a quarter of the size of Rectified/*_train
+TRAIN_CAMERA_FACTOR = 4.0  # Cameras/train is made for pictures of a quarter of the size of Rectified/*_train
 PSEUDO_DEPTH_SCALE = 0.0037506045743823813  # pseudo depth = millimetres * this
 MASK_THRESHOLD = 10
 
