@@ -10,6 +10,7 @@ from common.datasets.blendedmvs import read_blendedmvs
 from common.datasets.colmap import has_colmap_model, read_colmap
 from common.datasets.dtu import Packaging, read_dtu
 from common.datasets.dtu_neuray import read_dtu_neuray_test, read_dtu_neuray_train
+from common.datasets.dtu_original import read_dtu_original
 from common.datasets.dtu_test import read_dtu_test
 from common.datasets.google_scanned_objects import read_google_scanned_objects
 from common.datasets.llff import read_llff
@@ -111,6 +112,10 @@ def _read_dtu(folder: Path, scan: str | None = None, packaging: Packaging | None
     return read_dtu(folder, scan or _only_scan(pictures).removesuffix("_train"), packaging, light=light)
 
 
+def _read_dtu_original(folder: Path, scan: str | None = None, *, light: int = 3) -> Scene:
+    return read_dtu_original(folder, scan or _only_scan(folder / "Rectified"), light=light)
+
+
 def _only_scan(folder: Path) -> str:
     scans = sorted(path.name for path in folder.glob("scan*") if path.is_dir())
     if len(scans) != 1:
@@ -151,6 +156,10 @@ def _has(*names: str) -> Callable[[Path], bool]:
     return lambda folder: all((folder / name).exists() for name in names)
 
 
+def _fits_dtu(folder: Path) -> bool:
+    return (folder / "Cameras").is_dir() and any((folder / name).is_dir() for name in ("Rectified", "Rectified_raw"))
+
+
 def _fits_neus(folder: Path) -> bool:
     npz = any((folder / f"cameras{suffix}.npz").is_file() for suffix in ("_sphere", "_large", ""))
     return npz and any((folder / name).is_dir() for name in ("image", "images"))
@@ -178,10 +187,8 @@ def _in(parent: str, fits: Callable[[Path], bool]) -> Callable[[Path], bool]:
 
 
 LAYOUTS: dict[str, Layout] = {
-    "dtu": Layout(
-        _read_dtu,
-        lambda folder: _has("Cameras")(folder) and (_has("Rectified")(folder) or _has("Rectified_raw")(folder)),
-    ),
+    "dtu": Layout(_read_dtu, _fits_dtu, before=("dtu_original",)),
+    "dtu_original": Layout(_read_dtu_original, _has("Calibration", "Rectified")),
     "dtu_test": Layout(_read_dtu_test, _fits_dtu_test, before=("neus",)),
     "dtu_neuray_train": Layout(read_dtu_neuray_train, _in("dtu_train", _fits_neus), before=("neus",)),
     "dtu_neuray_test": Layout(read_dtu_neuray_test, _in("dtu_test", _fits_neus), before=("neus",)),
