@@ -12,6 +12,7 @@ from common.synthetic.world import World
 
 TENT = np.array([0.25, 0.5, 0.25], np.float32)
 BRIGHTEST = 3.0
+SAMPLES_AT_ONCE = 400_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,18 @@ def render_view(
     so they are exact at the pixel centre and never mixed across an edge.
     """
     width, height = size
-    x, y = np.arange(2 * width + 1) / 2 - 0.5, np.arange(2 * height + 1) / 2 - 0.5
+    rows = max(SAMPLES_AT_ONCE // (4 * width), 1)
+    bands = [
+        _render_rows(stage, intrinsics, world_to_cam, width, first, min(first + rows, height))
+        for first in range(0, height, rows)
+    ]
+    image, depth, mask = (np.concatenate(part) for part in zip(*bands, strict=True))
+    return RenderedView(image, depth, mask, intrinsics, world_to_cam)
+
+
+def _render_rows(stage: Stage, intrinsics, world_to_cam, width: int, first: int, end: int):
+    """Image, depth and mask of the rows from `first` to before `end`."""
+    x, y = np.arange(2 * width + 1) / 2 - 0.5, np.arange(2 * first, 2 * end + 1) / 2 - 0.5
     hits, light = trace(stage, intrinsics, world_to_cam, x, y, spacing=0.5)
     light = np.minimum(light, BRIGHTEST).reshape(len(y), len(x), 3)
     rows = TENT[0] * light[:-2:2] + TENT[1] * light[1:-1:2] + TENT[2] * light[2::2]
@@ -47,8 +59,7 @@ def render_view(
     faces = hits.faces.reshape(len(y), len(x))[1::2, 1::2]
     depth = np.where(faces >= 0, hits.t.reshape(len(y), len(x))[1::2, 1::2], 0.0).astype(np.float32)
     mask = (faces >= 0) & stage.world.is_object[stage.world.face_part[faces]]
-    image = (to_srgb(mean) * 255.0 + 0.5).astype(np.uint8)
-    return RenderedView(image, depth, mask, intrinsics, world_to_cam)
+    return (to_srgb(mean) * 255.0 + 0.5).astype(np.uint8), depth, mask
 
 
 def trace(stage: Stage, intrinsics, world_to_cam, x, y, spacing) -> tuple[Hits, Float32[np.ndarray, "R 3"]]:

@@ -88,7 +88,7 @@ def dtu_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.ndarr
 
 def forward_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.ndarray, "V 4 4"]:
     """A hand-held camera moved over a rough grid in front of the scene, looking ahead (LLFF)."""
-    count = 24 if num_views is None else num_views
+    count = _count(24, num_views)
     columns = int(np.ceil(np.sqrt(count * 1.5)))
     rows = int(np.ceil(count / columns))
     base = on_sphere(
@@ -113,7 +113,7 @@ def forward_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.n
 def hemisphere_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.ndarray, "V 4 4"]:
     """Random directions over the upper half of a sphere, all looking at its centre (NeRF Synthetic)."""
     poses = []
-    for _ in range(100 if num_views is None else num_views):
+    for _ in range(_count(100, num_views)):
         elevation = np.arcsin(rng.uniform(0.05, 0.97))
         poses.append(look_at(on_sphere(rng.uniform(-np.pi, np.pi), elevation, 403.1, np.zeros(3)), np.zeros(3)))
     return np.stack(poses)
@@ -121,7 +121,7 @@ def hemisphere_poses(rng: np.random.Generator, num_views: int | None) -> Float[n
 
 def orbit_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.ndarray, "V 4 4"]:
     """Two uneven circles around an object, at two heights (BlendedMVS, photogrammetry)."""
-    count = 40 if num_views is None else num_views
+    count = _count(40, num_views)
     poses = []
     for index in range(count):
         upper = index >= (count + 1) // 2
@@ -130,6 +130,12 @@ def orbit_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.nda
         focus = np.array([0.0, 0.0, FOCUS_HEIGHT]) + rng.normal(size=3) * 6
         poses.append(look_at(on_sphere(azimuth, elevation, 520 + rng.normal() * 18, focus), focus))
     return np.stack(poses)
+
+
+def _count(usual: int, wanted: int | None) -> int:
+    if wanted is not None and wanted < 1:
+        raise ValueError(f"a scene needs at least one view, not {wanted}")
+    return usual if wanted is None else wanted
 
 
 _DTU_TRAINING_INTRINSICS = np.array([[1446.165, 0.0, 331.603], [0.0, 1441.588, 265.535], [0.0, 0.0, 1.0]])

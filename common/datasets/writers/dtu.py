@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from common.datasets.rendered_scene import RenderedScene, RenderedView
+from common.datasets.rendered_scene import RenderedScene
 from common.datasets.writers.view_pairs import view_pairs
 from common.io.images import write_image
 from common.io.masks import write_mask
@@ -55,8 +55,26 @@ def training_crop(width: int, height: int) -> TrainingCrop:
     return TrainingCrop(width, height, round(width / 8), round(11 * height / 128))
 
 
+def full_size_crop(width: int, height: int) -> TrainingCrop:
+    """The crop that belongs to a full-size picture.
+
+    Raises:
+        ValueError: There is none; sizes must be in the proportion of 1600 x 1200, such as 400 x 300.
+    """
+    crop = training_crop(round(width / 2.5), round(height * 32 / 75))
+    if crop.full_size != (width, height):
+        raise ValueError(
+            f"no DTU training crop belongs to full-size pictures of {width} x {height}; take 1600x1200 or 400x300"
+        )
+    return crop
+
+
 def write_dtu(folder: Path, scene: RenderedScene) -> None:
     """Write a scan named `scene.name` into a DTU folder, and the cameras that all its scans share.
+
+    Args:
+        folder: The one that holds `Cameras`.
+        scene: Its views are the training pictures; the full-size depth maps are cast from its mesh.
 
     Raises:
         ValueError: The folder has other cameras already: a scan of another rig or picture size.
@@ -64,29 +82,50 @@ def write_dtu(folder: Path, scene: RenderedScene) -> None:
     folder = Path(folder)
     height, width = scene.views[0].depth.shape
     crop = training_crop(width, height)
-    _write_cameras(folder, scene, crop)
+    _write_cameras(folder, scene, [view.intrinsics for view in scene.views], crop)
     caster = RayCaster(scene.mesh.vertices, scene.mesh.faces)
     for index, view in enumerate(scene.views):
-        _write_view(folder, scene.name, index, view, crop, caster)
+        write_image(folder / "Rectified" / f"{scene.name}_train" / _picture_name(index), view.image)
+        write_mask(folder / "Masks" / f"{scene.name}_train" / f"mask_{index:04d}.png", view.mask)
+        depth = cast_depth(caster, crop.full_intrinsics(view.intrinsics), view.world_to_cam, crop.full_size)
+        _write_full_depth(folder, scene.name, index, depth)
 
 
-def _write_view(folder: Path, scan: str, index: int, view: RenderedView, crop: TrainingCrop, caster: RayCaster) -> None:
-    series = 5000 if index < 49 else 7000
-    write_image(folder / "Rectified" / f"{scan}_train" / f"rect_{index + 1:03d}_{LIGHT}_r{series}.png", view.image)
-    write_mask(folder / "Masks" / f"{scan}_train" / f"mask_{index:04d}.png", view.mask)
-    depth = cast_depth(caster, crop.full_intrinsics(view.intrinsics), view.world_to_cam, crop.full_size)
+def write_dtu_full(folder: Path, scene: RenderedScene) -> None:
+    """Write the full-size pictures of a scan, of which `write_dtu` writes the middle: the views are of that size.
+
+    Raises:
+        ValueError: No training crop belongs to this size, or the folder has other cameras already.
+    """
+    folder = Path(folder)
+    height, width = scene.views[0].depth.shape
+    crop = full_size_crop(width, height)
+    training_from_full = np.linalg.inv(crop.full_intrinsics(np.eye(3)))
+    _write_cameras(folder, scene, [training_from_full @ view.intrinsics for view in scene.views], crop)
+    for index, view in enumerate(scene.views):
+        write_image(folder / "Rectified_raw" / scene.name / _picture_name(index), view.image)
+        _write_full_depth(folder, scene.name, index, view.depth)
+
+
+def _picture_name(index: int) -> str:
+    return f"rect_{index + 1:03d}_{LIGHT}_r{5000 if index < 49 else 7000}.png"
+
+
+def _write_full_depth(folder: Path, scan: str, index: int, depth: Float[np.ndarray, "H W"]) -> None:
     write_mask(folder / "Depths_raw" / scan / f"depth_visual_{index:04d}.png", depth > 0)
     write_pfm(folder / "Depths_raw" / scan / f"depth_map_{index:04d}.pfm", depth)
 
 
-def _write_cameras(folder: Path, scene: RenderedScene, crop: TrainingCrop) -> None:
-    """The camera files and `pair.txt`; files that are there already must be the same."""
+def _write_cameras(
+    folder: Path, scene: RenderedScene, training: list[Float[np.ndarray, "3 3"]], crop: TrainingCrop
+) -> None:
+    """The camera files, from the intrinsics of the training pictures, and `pair.txt`; cameras present must agree."""
     near, far = scene.near_far
     depth_line = (near, (far - near) / NUM_INTERVALS)
-    for index, view in enumerate(scene.views):
-        full = MvsnetCamera(crop.full_intrinsics(view.intrinsics), view.world_to_cam, depth_line)
+    for index, (view, intrinsics) in enumerate(zip(scene.views, training, strict=True)):
+        full = MvsnetCamera(crop.full_intrinsics(intrinsics), view.world_to_cam, depth_line)
         # A quarter, because readers of this file multiply its K by 4.
-        quarter = MvsnetCamera(np.diag([0.25, 0.25, 1.0]) @ view.intrinsics, view.world_to_cam, depth_line)
+        quarter = MvsnetCamera(np.diag([0.25, 0.25, 1.0]) @ intrinsics, view.world_to_cam, depth_line)
         _write_or_compare(folder / "Cameras" / f"{index:08d}_cam.txt", full)
         _write_or_compare(folder / "Cameras" / "train" / f"{index:08d}_cam.txt", quarter)
     if not (folder / "Cameras" / "pair.txt").is_file():
