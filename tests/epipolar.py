@@ -16,10 +16,14 @@ FEWEST_MATCHES = 40
 
 def median_epipolar_distance(scene: Scene, first: int, second: int, max_features: int = 2000) -> float:
     """Median distance in pixels of matched features in view `second` from the epipolar lines of view `first`."""
+    return float(np.median(epipolar_distances(*matched_features(scene, first, second, max_features))))
+
+
+def matched_features(scene: Scene, first: int, second: int, max_features: int = 2000):
+    """Arguments of `epipolar_distances`: two views and the pixels of their matched features, all centre-origin."""
     scene = scene.with_pixel_origin("center")
     views = [scene.views[first], scene.views[second]]
-    points = _matches([_grey(load_image(view)) for view in views], max_features)
-    return float(np.median(epipolar_distances(views[0], views[1], *points)))
+    return *views, *_matches([_grey(load_image(view)) for view in views], max_features)
 
 
 def epipolar_distances(view_a, view_b, points_a: np.ndarray, points_b: np.ndarray) -> np.ndarray:
