@@ -59,7 +59,7 @@ class GefuRenderer(Renderer):
 
     @torch.no_grad()
     def render(self, camera: Camera) -> Rendering:
-        """The picture seen by `camera`; opacity is 1, GeFu has no empty space."""
+        """The picture seen by `camera`, on the camera's device; opacity is 1, GeFu has no empty space."""
         if self._features is None:
             raise RuntimeError("prepare(scene, source_ids) must be called before render(camera)")
         size = padded(camera.height), padded(camera.width)
@@ -69,8 +69,10 @@ class GefuRenderer(Renderer):
             "near_far": self._tensor(camera.near_far)[None],
         }
         outputs = self.network.render_target(self._features, self._sources | target, size)
-        rgb = outputs["rgb_level1"][0].unflatten(0, size)[: camera.height, : camera.width]
-        depth = outputs["depth_level1"][0].unflatten(0, size)[: camera.height, : camera.width]
+        rgb, depth = (
+            outputs[name][0].unflatten(0, size)[: camera.height, : camera.width].to(camera.world_to_cam.device)
+            for name in ("rgb_level1", "depth_level1")
+        )
         return Rendering(rgb, depth, torch.ones_like(depth))
 
     def _tensor(self, values: object) -> Tensor:
