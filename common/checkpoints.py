@@ -1,8 +1,9 @@
-"""Checkpoints: written whole or not at all, verified when read, loaded into a network with a report of what does not fit.
+"""Checkpoints: written whole or not at all, verified when read, loaded with a report of what does not fit.
 
-A checkpoint is a dictionary of tensors, numbers, strings and containers of them, stored with `torch.save`. Ours carry a checksum of
-their content under `checksum`; the file that was there before stays beside the new one as `<stem>.previous.pth`, and is used, with a
-warning, when the newest cannot be read. Files from elsewhere are read with `weights_only=True` and a short list of harmless types.
+A checkpoint is a dictionary of tensors, numbers, strings and containers of them, stored with `torch.save`. Ours carry
+a checksum of their content under `checksum`; the file that was there before stays beside the new one as
+`<stem>.previous.pth`, and is used, with a warning, when the newest cannot be read. Files from elsewhere are read with
+`weights_only=True` and a short list of harmless types.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import io
 import logging
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +26,16 @@ from torch import Tensor, nn
 from common.io.atomic import atomic_path
 
 CHECKSUM = "checksum"
+_DAMAGE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    EOFError,
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 _LOGGER = logging.getLogger(__name__)
 # What released checkpoints contain besides tensors: counters and settings. None of these runs code when it is built.
 _HARMLESS = [argparse.Namespace, collections.defaultdict, np.dtype, np.ndarray, dict, list, int, float]
@@ -85,8 +97,8 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], path: str | Path)
         path: The file it came from, for the error.
 
     Raises:
-        RuntimeError: Names are missing, unexpected or of another shape. The first line says how many of each and names the first;
-            the following lines list every one.
+        RuntimeError: Names are missing, unexpected or of another shape. The first line says how many of each and names
+            the first; the following lines list every one.
     """
     if state and all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): value for name, value in state.items()}
@@ -107,7 +119,8 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], path: str | Path)
         problems.append(f"has {len(reshaped)} of another shape, first {reshaped[0]}")
     if problems:
         report = [f"missing: {name}" for name in missing] + [f"unexpected: {name}" for name in unexpected] + reshaped
-        raise RuntimeError("\n".join([f"checkpoint {path} {'; '.join(problems)}; is it for this network?", *report]))
+        summary = f"checkpoint {path} {'; '.join(problems)}; is it for this network?"
+        raise RuntimeError("\n".join([summary, *report]))
     module.load_state_dict(dict(state))
 
 
@@ -119,7 +132,7 @@ def checksum(payload: Any) -> str:
 
 
 def remove_leftovers(folder: str | Path) -> None:
-    """Remove temporary files that killed processes left in a folder of checkpoints; not while another run writes there."""
+    """Remove temporary files that killed processes left in a folder of checkpoints, while no run writes there."""
     for path in Path(folder).glob(".*-*.pth"):
         path.unlink(missing_ok=True)
 
@@ -127,22 +140,16 @@ def remove_leftovers(folder: str | Path) -> None:
 def _read(path: Path) -> dict[str, Any]:
     if path.is_dir():
         raise RuntimeError(f"expected a checkpoint file but {path} is a folder")
-    if path.stat().st_size == 0:
+    data = path.read_bytes()  # so that an OSError below is about the content, not about the disk
+    if not data:
         raise RuntimeError(f"checkpoint {path} is empty; the copy was cut off or the disk was full")
-    if path.read_bytes()[:40].startswith(b"version https://git-lfs"):
+    if data.startswith(b"version https://git-lfs"):
         raise RuntimeError(f"{path} is a Git LFS pointer, not a checkpoint; fetch the file itself with git lfs pull")
     try:
-        with torch.serialization.safe_globals([*_HARMLESS, *_numpy_types()]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        IndexError,
-    ) as error:
+        with torch.serialization.safe_globals([*_HARMLESS, *_numpy_types()]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the pickle protocol of foreign files
+            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except _DAMAGE as error:
         reason = " ".join(str(error).split())[:200]
         raise RuntimeError(f"checkpoint {path} is damaged or not a PyTorch file ({reason})") from error
     if not isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""Several processes that train one network: starting from the environment that torchrun sets, and BatchNorm across processes.
+"""Several processes that train one network: starting as torchrun's environment says, and BatchNorm across processes.
 
 Works with nccl on GPUs and with gloo on CPUs. Rank 0 is the main process: it saves, validates and logs.
 """
@@ -30,7 +30,8 @@ def distributed_run(enabled: bool, local_rank: int = 0) -> Iterator[torch.device
     if not enabled:
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
             raise RuntimeError(
-                f"started as {os.environ['WORLD_SIZE']} processes but the setting distributed is False; append 'distributed True'"
+                f"started as {os.environ['WORLD_SIZE']} processes but the setting distributed is False; "
+                "append 'distributed True'"
             )
         yield torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return

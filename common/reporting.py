@@ -40,7 +40,7 @@ class RunningValues:
 
 
 def progress_line(eta_seconds: float, epoch: int, step: int, values: Mapping[str, float], learning_rate: float) -> str:
-    """One line for the console: time left, where the run is, running means, learning rate, GPU memory where there is one."""
+    """One line for the console: time left, where the run is, running means, learning rate, GPU memory if any."""
     parts = [f"eta: {timedelta(seconds=int(eta_seconds))}", f"epoch: {epoch}", f"step: {step}"]
     parts += [f"{name}: {value:.4f}" for name, value in values.items()]
     parts.append(f"lr: {learning_rate:.6g}")

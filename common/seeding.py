@@ -1,7 +1,8 @@
 """Random numbers that can be repeated.
 
-Two tools: seeding the global generators of Python, NumPy and PyTorch, and generators that are a pure function of a few integers
-(run seed, epoch, position, ...), so that a choice made in the middle of a run can be made again without replaying what came before.
+Two tools: seeding the global generators of Python, NumPy and PyTorch, and generators that are a pure function of a few
+integers (run seed, epoch, position, ...), so that a choice made in the middle of a run can be made again without
+replaying what came before.
 """
 
 import random

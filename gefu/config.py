@@ -1,8 +1,8 @@
 """GeFu's configuration: YAML files with a parent chain, then KEY VALUE overrides from the command line.
 
-Built-in defaults come first, then the file named by `parent_cfg` (recursively), then the file itself, then the overrides. Strings are
-read as Python literals where that succeeds, so `5e-4` and `[1, 2]` mean what they say in a file and on the command line. The result
-is a value that is passed down; nothing here is global.
+Built-in defaults come first, then the file named by `parent_cfg` (recursively), then the file itself, then the
+overrides. Strings are read as Python literals where that succeeds, so `5e-4` and `[1, 2]` mean what they say in a file
+and on the command line. The result is a value that is passed down; nothing here is global.
 """
 
 import argparse

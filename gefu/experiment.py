@@ -2,12 +2,14 @@
 
     <trained_model_dir>/latest.pth, <epoch>.pth, {psnr,ssim,lpips}_best.pth
 
-A checkpoint has the paper's entries (`net`, `optim`, `scheduler`, `recorder`, `epoch` = last finished epoch) and, under `polyview`,
-what an exact continuation needs besides them. Training continues from a checkpoint in one of two ways:
+A checkpoint has the paper's entries (`net`, `optim`, `scheduler`, `recorder`, `epoch` = last finished epoch) and,
+under `polyview`, what an exact continuation needs besides them. Training continues from a checkpoint in one of two
+ways:
 
 * exactly, when this experiment wrote it: network, optimiser, schedule, random states and position in the epoch;
-* as the paper does, when it came from elsewhere (a pretraining checkpoint copied into the folder of a fine-tuning run): the optimiser
-  starts anew, the schedule keeps the base rates it was saved with, so `train.lr` holds for the first epoch only.
+* as the paper does, when it came from elsewhere (a pretraining checkpoint copied into the folder of a fine-tuning
+  run): the optimiser starts anew, the schedule keeps the base rates it was saved with, so `train.lr` holds for the
+  first epoch only.
 """
 
 import logging
@@ -111,7 +113,7 @@ def load_trained(cfg: Any, network: nn.Module) -> Path:
 
 
 def continue_training(cfg: Any, state: TrainingState) -> None:
-    """Bring `state` to where the experiment's folder, or else the `pretrain` experiment, says; a new run stays as it is."""
+    """Bring `state` to where the experiment's folder, or else the `pretrain` experiment, says; in place."""
     path = find_checkpoint(cfg.trained_model_dir) if cfg.resume else None
     if path is not None:
         content = load_checkpoint(path)

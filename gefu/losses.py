@@ -87,7 +87,7 @@ class PerceptualLoss(nn.Module):
 
 
 def ssim(first: Images, second: Images) -> Float[Tensor, ""]:
-    """Structural similarity with a Gaussian window of 7 pixels and deviation 1.5, zeros beyond the border, mean over everything.
+    """Mean structural similarity with a Gaussian window of 7 pixels and deviation 1.5, zeros beyond the border.
 
     Variances are the windowed E[x^2] - E[x]^2, not corrected for the number of pixels.
     """
@@ -113,7 +113,7 @@ def as_images(pixels: Float[Tensor, "B R 3"], height: int, width: int) -> Float[
 
 
 def build_loss(cfg: Any) -> GefuLoss:
-    """The objective of a resolved config; without the perceptual term, and with one warning, where VGG16 cannot be had."""
+    """The objective of a resolved config; without VGG16 it has no perceptual term, which one warning says."""
     perceptual = None
     if cfg.gefu.perceptual_weight > 0:
         try:

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 class ExponentialDecay(LRScheduler):
     """Multiplies the base rate by `gamma` every `decay_epochs` epochs, continuously."""
 
-    def __init__(self, optimizer: Optimizer, decay_epochs: float, gamma: float):
+    def __init__(self, optimizer: Optimizer, decay_epochs: int | float, gamma: float):
         self.decay_epochs = decay_epochs
         self.gamma = gamma
         super().__init__(optimizer)

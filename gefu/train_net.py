@@ -2,9 +2,11 @@
 
     python gefu/train_net.py --cfg_file configs/gefu/dtu_pretrain.yaml
     python gefu/train_net.py --cfg_file configs/gefu/dtu_pretrain.yaml --test
-    torchrun --nproc_per_node=4 gefu/train_net.py --cfg_file configs/gefu/dtu_pretrain.yaml distributed True gpus 0,1,2,3
+    torchrun --nproc_per_node=4 gefu/train_net.py --cfg_file configs/gefu/dtu_pretrain.yaml \
+        distributed True gpus 0,1,2,3
 
-Settings follow the flags as KEY VALUE pairs. A run that was stopped, in whatever way, continues when the same command is given again.
+Settings follow the flags as KEY VALUE pairs. A run that was stopped, in whatever way, continues when the same command
+is given again.
 """
 
 from collections.abc import Sequence

@@ -138,7 +138,8 @@ class _Run:
             scalars = train_step(self.network, self.loss, state.optimizer, to_device(batch, self.device))
             if not math.isfinite(scalars["loss"]):
                 raise RuntimeError(
-                    f"the loss became {scalars['loss']} at step {state.step}; lower train.lr and start again from the last checkpoint"
+                    f"the loss became {scalars['loss']} at step {state.step}; lower train.lr and start again from the "
+                    "last checkpoint"
                 )
             state.position += 1
             state.step += 1

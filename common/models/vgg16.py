@@ -1,7 +1,7 @@
 """VGG16's convolutions (https://arxiv.org/abs/1409.1556), as a measure of perceptual difference needs them.
 
-The parameters are torchvision's (`features.0.weight` ... `features.28.bias`), so its file `vgg16-397923af.pth` loads unchanged. That
-file is not ours to ship: `load_vgg16` finds it or says where to get it.
+The parameters are torchvision's (`features.0.weight` ... `features.28.bias`), so its file `vgg16-397923af.pth` loads
+unchanged. That file is not ours to ship: `load_vgg16` finds it or says where to get it.
 """
 
 import os
@@ -65,8 +65,8 @@ def load_vgg16(path: str | Path | None = None, num_groups: int = 4) -> Vgg16:
     """VGG16 with ImageNet weights.
 
     Args:
-        path: Weights file; None looks at the environment variable POLYVIEW_VGG16, then in PyTorch's download folder, then tries to
-            download it there.
+        path: Weights file; None looks at the environment variable POLYVIEW_VGG16, then in PyTorch's download folder,
+            then tries to download it there.
         num_groups: See `Vgg16`.
 
     Raises:
@@ -96,7 +96,7 @@ def find_vgg16() -> Path:
         torch.hub.download_url_to_file(URL, str(path), hash_prefix="397923af", progress=False)
     except (URLError, OSError, RuntimeError) as error:
         raise FileNotFoundError(
-            f"the VGG16 ImageNet weights are missing and cannot be downloaded ({error}); fetch {URL} on another machine and put "
-            f"it at {path}, or set {ENVIRONMENT} to where it is"
+            f"the VGG16 ImageNet weights are missing and cannot be downloaded ({error}); fetch {URL} elsewhere "
+            f"and put it at {path}, or set {ENVIRONMENT} to where it is"
         ) from error
     return path

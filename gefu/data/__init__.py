@@ -1,0 +1,1 @@
+"""From scenes on disk to the batches of the paper."""

@@ -1,8 +1,9 @@
 """What the loaders give to the network: the paper's dictionary, and how its parts are computed from views.
 
-Cameras: `ext` is world-to-camera (OpenCV axes), `ixt` is in pixels with pixel centres on integers; scaling an image by s multiplies
-the first two rows of `ixt` by s and nothing else. Level 0 is the coarse one (1/4 size in the paper's config), level 1 the full image.
-A ray is (origin 3, direction 3, x, y); the direction has unit z in the camera, so the ray parameter is the depth.
+Cameras: `ext` is world-to-camera (OpenCV axes), `ixt` is in pixels with pixel centres on integers; scaling an image by
+s multiplies the first two rows of `ixt` by s and nothing else. Level 0 is the coarse one (1/4 size in the paper's
+config), level 1 the full image. A ray is (origin 3, direction 3, x, y); the direction has unit z in the camera, so the
+ray parameter is the depth.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,8 @@ class GefuItem(TypedDict, total=False):
         msk_0, msk_1: 1 where the target counts in the metrics.
         meta: `scene`, `tar_view`, `frame_id`, and each level's height `h_i` and width `w_i`.
         tar_img, tar_mask: The target at full size (test items only).
-        tar_dpt, tar_dpt_0, tar_dpt_1: Its depth at full and at volume size, 0 where unknown (test items with depth only).
+        tar_dpt, tar_dpt_0, tar_dpt_1: Its depth at full and at volume size, 0 where unknown (test items with depth
+            only).
     """
 
     src_inps: Float[np.ndarray, "S 3 H W"]

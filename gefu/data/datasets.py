@@ -1,6 +1,7 @@
 """One dataset for all scenes: a target view, its nearest sources, loaded and resized into the paper's item.
 
-An item is asked for by a `SampleKey`, so that everything random about it is decided by the key and not by when or where it is loaded.
+An item is asked for by a `SampleKey`, so that everything random about it is decided by the key and not by when or
+where it is loaded.
 """
 
 import logging
@@ -197,8 +198,8 @@ def _check_size(view: View) -> None:
     width, height = view.image.size
     if width % 32 or height % 32:
         raise ValueError(
-            f"{view.image.path} has {width} x {height} pixels, but GeFu needs multiples of 32; set input_h_w to the [height, width] "
-            "that images are to be resized to"
+            f"{view.image.path} has {width} x {height} pixels, but GeFu needs multiples of 32; set input_h_w to the "
+            "[height, width] that images are to be resized to"
         )
 
 

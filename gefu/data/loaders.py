@@ -1,9 +1,11 @@
 """Batches from the config, with a varying number of source views and choices that a resumed run can make again.
 
-Every random choice is a pure function of the run's seed, the epoch and the position of the batch in it (and of the rank, where
-several processes train): a run that continues at position p of an epoch sees exactly the batches that it would have seen.
+Every random choice is a pure function of the run's seed, the epoch and the position of the batch in it (and of the
+rank, where several processes train): a run that continues at position p of an epoch sees exactly the batches that it
+would have seen.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -101,6 +103,20 @@ class TestBatches(Sampler[list[SampleKey]]):
         return iter([[SampleKey(index, self._num_sources)] for index in range(self._num_items)])
 
 
+class Loader(DataLoader):
+    """A loader whose errors are those of the dataset, also when a worker process met them."""
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            yield from super().__iter__()
+        except (ValueError, TypeError, OSError, RuntimeError) as error:
+            # A worker's error arrives as text: "Caught ValueError in ...", its traceback, "ValueError: sentence".
+            _, found, sentence = str(error).rpartition(f"\n{type(error).__name__}: ")
+            if not found:
+                raise
+            raise type(error)(sentence.strip()) from error
+
+
 def build_training_loader(cfg: Any, seed: int) -> DataLoader:
     """Training batches of a resolved config; call `loader.batch_sampler.start(epoch, position)` before each iteration.
 
@@ -133,10 +149,10 @@ def build_test_loader(cfg: Any) -> DataLoader:
 
 
 def _loader(dataset: NovelViewDataset, batches: Sampler, cfg: Any) -> DataLoader:
-    return DataLoader(
+    return Loader(
         dataset,
         batch_sampler=batches,
-        num_workers=cfg.train.num_workers,
+        num_workers=min(cfg.train.num_workers, os.cpu_count() or 1),
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -146,6 +162,6 @@ def _check_counts(dataset: NovelViewDataset, counts: Sequence[int]) -> None:
     fewest = min(len(candidates) for _, _, candidates in dataset.items)
     if max(counts) > fewest:
         raise ValueError(
-            f"train.sampler_meta.input_views_num asks for {max(counts)} source views, but only {fewest} candidates are near some "
-            "target; raise gefu.train_input_views or lower input_views_num"
+            f"train.sampler_meta.input_views_num asks for {max(counts)} source views, but a target has only {fewest} "
+            "candidates; raise gefu.train_input_views or lower input_views_num"
         )

@@ -1,7 +1,7 @@
 """Which scenes a config names, which of their views are targets and which may be sources.
 
-The three data sets of the paper differ in layout, depth range, split and sampling rule; everything else is the same for all of them
-and lives in `datasets.py`.
+The three data sets of the paper differ in layout, depth range, split and sampling rule; everything else is the same
+for all of them and lives in `datasets.py`.
 """
 
 import functools
@@ -97,9 +97,13 @@ def read_scenes(layout: Layout, settings: Any, workspace: str = ".") -> list[Sce
         raise FileNotFoundError(f"no scene folder {wanted}, and none of the {len(names)} scenes asked for is in {root}")
     if len(present) < len(names):
         missing = [name for name in names if name not in present]
-        _LOGGER.warning("%d of %d scenes are not in %s and are left out: %s", len(missing), len(names), root, _few(missing))
+        _LOGGER.warning(
+            "%d of %d scenes are not in %s and are left out: %s", len(missing), len(names), root, _few(missing)
+        )
     training = settings.split == "train"
-    return [_choose_views(layout, layout.read(root, name, training), training, bool(settings.scene)) for name in present]
+    return [
+        _choose_views(layout, layout.read(root, name, training), training, bool(settings.scene)) for name in present
+    ]
 
 
 def _scene_folder(layout: Layout, root: Path, name: str) -> Path:
@@ -128,31 +132,29 @@ def _read_nerf(root: Path, name: str, training: bool) -> Scene:
 
 
 def _choose_views(layout: Layout, scene: Scene, training: bool, single: bool) -> SceneViews:
-    """Targets and sources of one scene: DTU's own 4 and 16 or all 49, the paper's ids per scene, or every eighth view."""
+    """Targets and sources of one scene: DTU's 4 and 16 (or all 49), the paper's ids per scene, or every eighth view."""
     usable = [index for index, view in enumerate(scene.views) if view.image is not None]
-    if layout.name == "dtu":
-        sources, testing = splits()["pairs"]["dtu_train"], splits()["pairs"]["dtu_val"]
-        if training and not single:  # across scans every view is a target and a source
-            sources = usable
-    else:
-        sources, testing = _paper_split(scene, usable) or (None, usable[::8])
-        if sources is None:
-            sources = [index for index in usable if index not in testing]
-    targets = sources if training else testing
-    chosen = SceneViews(scene, *(tuple(index for index in ids if index in usable) for ids in (targets, sources)))
-    if not chosen.targets:
-        raise ValueError(f"scene {scene.name} has no {'training' if training else 'test'} view with a picture")
-    return chosen
+    if layout.name == "dtu" and training and not single:  # across scans every view is a target and a source
+        return SceneViews(scene, tuple(usable), tuple(usable))
+    sources, testing = _paper_split(layout, scene, usable) or _every_eighth(usable)
+    return SceneViews(scene, tuple(sources if training else testing), tuple(sources))
 
 
-def _paper_split(scene: Scene, usable: Sequence[int]) -> tuple[list[int], list[int]] | None:
-    """Training and test ids of a scene that the paper lists, if they mean the same views here."""
+def _every_eighth(usable: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    """Sources and test views of a scene that the paper does not use."""
+    testing = usable[::8]
+    return [index for index in usable if index not in testing], testing
+
+
+def _paper_split(layout: Layout, scene: Scene, usable: Sequence[int]) -> tuple[list[int], list[int]] | None:
+    """Sources and test views of a scene that the paper lists, if the ids mean the same views here."""
     pairs = splits()["pairs"]
-    if f"{scene.name}_train" not in pairs:
+    name = "dtu" if layout.name == "dtu" else scene.name
+    if f"{name}_train" not in pairs:
         return None
-    training, testing = pairs[f"{scene.name}_train"], pairs[f"{scene.name}_val"]
-    if set(training + testing) <= set(usable):
-        return training, testing
+    sources, testing = pairs[f"{name}_train"], pairs[f"{name}_val"]
+    if set(sources + testing) <= set(usable):
+        return sources, testing
     _LOGGER.warning(
         "%s has %d views, not all that the paper's split names; every eighth view is tested and the others are sources",
         scene.name,

@@ -71,3 +71,53 @@ def fern_config(fern_tree, tmp_path):
         return load_config("configs/gefu/llff_eval.yaml", [*words, *overrides])
 
     return build
+
+
+@pytest.fixture(scope="session")
+def dtu_tree(tmp_path_factory, golden_module):
+    """Two tiny scans in DTU's layout, 64 x 64 pixels, six views each, without depth."""
+    import cv2
+
+    root = tmp_path_factory.mktemp("dtu_tiny")
+    scene, trees = golden_module("gefu/scene.py"), golden_module("gefu/trees.py")
+    cameras = root / "Cameras" / "train"
+    cameras.mkdir(parents=True)
+    intrinsics = scene.intrinsics(64, 64, 90.0)
+    quarter = intrinsics / np.array([[4.0], [4.0], [1.0]])
+    poses = [trees.camera(index, 6, 650.0, 0.3, 0.5) for index in range(6)]
+    for index, pose in enumerate(poses):
+        rows = ["extrinsic", *(" ".join(map(repr, map(float, row))) for row in pose), "", "intrinsic"]
+        rows += [*(" ".join(map(repr, map(float, row))) for row in quarter), "", "425.0 2.5", ""]
+        (cameras / f"{index:08d}_cam.txt").write_text("\n".join(rows))
+    for number, name in enumerate(("scan1", "scan2")):
+        folder = root / "Rectified" / f"{name}_train"
+        folder.mkdir(parents=True)
+        for index, pose in enumerate(poses):
+            image, _ = scene.render(pose, intrinsics, 64, 64, 250.0, 0.5 + number)
+            cv2.imwrite(str(folder / f"rect_{index + 1:03d}_3_r5000.png"), trees.to_uint8(image)[..., ::-1])
+    return root
+
+
+@pytest.fixture
+def training_words(dtu_tree, tmp_path):
+    """Overrides that make the DTU config train on the tiny scans, with a small cost volume, below `tmp_path`."""
+    words = {
+        "train_dataset.data_root": dtu_tree,
+        "train_dataset.ann_file": "",
+        "train.num_workers": 0,
+        "gefu.cas_config.volume_planes": "8,8",
+        "gefu.perceptual_weight": 0.0,
+        "skip_eval": True,
+        "fix_random": True,
+        "gpus": "[-1]",
+        "trained_model_dir": tmp_path / "trained_model",
+        "record_dir": tmp_path / "record",
+        "result_dir": tmp_path / "result",
+    }
+    return [str(word) for pair in words.items() for word in pair]
+
+
+@pytest.fixture
+def training_config(training_words):
+    """`training_config(*overrides)`: the DTU config on the tiny scans."""
+    return lambda *overrides: load_config("configs/gefu/dtu_pretrain.yaml", [*training_words, *overrides])

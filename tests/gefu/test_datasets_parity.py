@@ -82,7 +82,7 @@ def test_items_are_the_papers(trees, golden, kind, index):
             seen[f"tar_dpt_{level}_shape"] = np.array(item[f"tar_dpt_{level}"].shape)
     assert set(stored) == set(seen)
     for name, value in stored.items():
-        # Images may differ by a rounding of the resize; everything else is relative to its largest value, rays per column.
+        # Images may differ by a rounding of the resize; the rest is relative to its largest value, rays per column.
         scale = np.abs(value).max(axis=0 if name.startswith("rays") else None)
         tolerance = 1 / 255 if name.startswith(("src_inps", "rgb")) else 1e-5 * scale
         assert np.all(np.abs(seen[name] - value) <= tolerance + 1e-7), name
