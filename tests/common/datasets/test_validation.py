@@ -33,10 +33,28 @@ def test_names_inside_the_folder_are_joined_to_it(tmp_path, name):
     assert inside(tmp_path, name, "list.txt") == tmp_path / name
 
 
+@pytest.mark.parametrize("name", ["a\0.png", "a" * 300, "a/../../data/b.png", "x/../../y/../../z"])
+@pytest.mark.parametrize("prefix", ["", "./"])
+def test_names_that_no_file_can_have_are_refused(tmp_path, prefix, name):
+    with pytest.raises(ValueError, match="which is not inside"):
+        inside(tmp_path, prefix + name, "list.txt")
+
+
 @pytest.mark.parametrize(
     "name",
-    ["../a.png", "a/../../b.png", "/etc/passwd", "..", "a/..", ".", "", "C:/a.png", "C:\\a.png", "..\\a.png", "\\a.png"]
-    + ["a\0.png", "a" * 300, "a/../../data/b.png"],
+    [
+        "../a.png",
+        "a/../../b.png",
+        "/etc/passwd",
+        "..",
+        "a/..",
+        ".",
+        "",
+        "C:/a.png",
+        "C:\\a.png",
+        "..\\a.png",
+        "\\a.png",
+    ],
 )
 def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match=r"list.txt:3 names the file '.*', which is not inside"):
