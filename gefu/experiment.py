@@ -120,7 +120,7 @@ def continue_training(cfg: Any, state: TrainingState) -> None:
         load_state(state.network, _network_state(content, path), path)
         own = content.get("polyview", {})
         if own.get("experiment") == experiment_name(cfg):
-            _continue_exactly(content, own, state)
+            _continue_exactly(content, own, state, path)
             _LOGGER.info("continuing at epoch %d, batch %d, from %s", state.epoch, state.position, path)
         else:
             _continue_as_the_paper(content, state, path)
@@ -161,7 +161,12 @@ def _network_state(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     return content["net"]
 
 
-def _continue_exactly(content: Mapping[str, Any], own: Mapping[str, Any], state: TrainingState) -> None:
+def _continue_exactly(content: Mapping[str, Any], own: Mapping[str, Any], state: TrainingState, path: Path) -> None:
+    stored, groups = content["optim"]["param_groups"], state.optimizer.param_groups
+    if len(stored) != len(groups) or set(stored[0]) != set(groups[0]):
+        raise RuntimeError(
+            f"checkpoint {path} was written with another optimiser; restore train.optim or start anew with resume False"
+        )
     state.optimizer.load_state_dict(content["optim"])
     _restore_schedule(content["scheduler"], state.scheduler, ("base_lrs", "last_epoch", "_step_count", "_last_lr"))
     state.epoch = content["epoch"] + 1

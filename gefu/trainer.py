@@ -16,6 +16,7 @@ from common.checkpoints import remove_leftovers, save_checkpoint
 from common.distributed import barrier, is_distributed, is_main_process, synchronize_batch_norm
 from common.reporting import RunningValues, ScalarWriter, progress_line, scalar_writer
 from gefu.data.loaders import build_test_loader, build_training_loader
+from gefu.evaluator import evaluate
 from gefu.experiment import (
     BESTS,
     LATEST,
@@ -59,8 +60,6 @@ def train(cfg: Any, network: nn.Module, device: torch.device, seed: int) -> None
 
 def test(cfg: Any, network: nn.Module, device: torch.device) -> dict[str, float]:
     """Evaluate the experiment's checkpoint on the test set, as `run.py --type evaluate` does."""
-    from gefu.evaluator import evaluate
-
     load_trained(cfg, network)
     return evaluate(network.to(device), build_test_loader(cfg), cfg)
 
@@ -195,8 +194,6 @@ class _Run:
             return None
 
     def _validate(self, epoch: int, loader: DataLoader, writer: ScalarWriter | None) -> None:
-        from gefu.evaluator import evaluate
-
         state = self.state
         results = evaluate(state.network, loader, self.cfg)
         if writer is not None:

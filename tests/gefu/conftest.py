@@ -101,8 +101,18 @@ def dtu_tree(tmp_path_factory, golden_module):
 @pytest.fixture
 def training_words(dtu_tree, tmp_path):
     """Overrides that make the DTU config train on the tiny scans, with a small cost volume, below `tmp_path`."""
+    return _training_overrides(dtu_tree, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def training_overrides():
+    """`training_overrides(tree, output)`: the same for any folders."""
+    return _training_overrides
+
+
+def _training_overrides(tree, output):
     words = {
-        "train_dataset.data_root": dtu_tree,
+        "train_dataset.data_root": tree,
         "train_dataset.ann_file": "",
         "train.num_workers": 0,
         "gefu.cas_config.volume_planes": "8,8",
@@ -110,9 +120,9 @@ def training_words(dtu_tree, tmp_path):
         "skip_eval": True,
         "fix_random": True,
         "gpus": "[-1]",
-        "trained_model_dir": tmp_path / "trained_model",
-        "record_dir": tmp_path / "record",
-        "result_dir": tmp_path / "result",
+        "trained_model_dir": output / "trained_model",
+        "record_dir": output / "record",
+        "result_dir": output / "result",
     }
     return [str(word) for pair in words.items() for word in pair]
 
