@@ -12,6 +12,7 @@ import numpy as np
 from common.io import colmap_binary, colmap_text
 from common.io.colmap_records import ColmapModel, no_points
 
+LARGEST_NUMBER = 1e30
 Encoding = Literal["bin", "txt"]
 
 
@@ -64,7 +65,7 @@ def write_colmap_model(folder: str | Path, model: ColmapModel, encoding: Encodin
 def _check(model: ColmapModel, cameras_path: Path, images_path: Path, points_path: Path) -> None:
     """Refuse a model whose numbers or references make no sense."""
     for camera_id, camera in model.cameras.items():
-        if not np.isfinite(camera.params).all() or min(camera.width, camera.height) < 1:
+        if not _usable(camera.params) or min(camera.width, camera.height) < 1:
             size = f"{camera.width} x {camera.height}"
             raise ValueError(f"{cameras_path}: camera {camera_id} is broken: {size}, parameters {camera.params}")
     names = set()
@@ -72,12 +73,17 @@ def _check(model: ColmapModel, cameras_path: Path, images_path: Path, points_pat
         where = f"{images_path}: image {image_id} ({image.name!r})"
         if image.camera_id not in model.cameras:
             raise ValueError(f"{where} uses camera {image.camera_id}, which {cameras_path.name} does not have")
-        if not (np.isfinite(image.quaternion).all() and np.isfinite(image.translation).all()):
+        if not (_usable(image.quaternion) and _usable(image.translation)):
             raise ValueError(f"{where} has a pose that is not finite")
         if abs(np.linalg.norm(image.quaternion) - 1.0) > 1e-3:
             raise ValueError(f"{where} has quaternion {image.quaternion.tolist()}, expected one of length 1")
         if image.name in names:
             raise ValueError(f"{where} has the name of another image")
         names.add(image.name)
-    if not np.isfinite(model.points.xyz).all():
+    if not _usable(model.points.xyz):
         raise ValueError(f"{points_path} has points that are not finite")
+
+
+def _usable(numbers: np.ndarray | tuple[float, ...]) -> bool:
+    """Whether all are finite, also after a few products."""
+    return bool((np.abs(numbers) < LARGEST_NUMBER).all())

@@ -7,7 +7,10 @@
 rounded to float32 (off by up to 0.06 mm in DTU), so they are not read either.
 """
 
+import lzma
 import re
+import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -22,7 +25,11 @@ from common.io.data_files import check_data_file
 
 # A 4x4 float64 matrix with its header takes 256 bytes; a member that claims much more is not a camera.
 LARGEST_MEMBER = 4096
-UNREADABLE = (ValueError, OSError, EOFError, KeyError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+# What zipfile and NumPy raise for damaged, encrypted or hostile archives.
+UNREADABLE = (
+    *(ValueError, TypeError, OSError, EOFError, KeyError, MemoryError, OverflowError, RuntimeError, SyntaxError),
+    *(struct.error, tokenize.TokenError, lzma.LZMAError, zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ left out. Metashape's lens is OpenCV's with p1 and p2 exchanged, and, corner-ori
     K = [[f + b1, b2, W/2 + cx], [0, f, H/2 + cy], [0, 0, 1]]
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
@@ -26,6 +25,7 @@ from jaxtyping import Float
 from common.datasets.scene import Distortion
 from common.io.data_files import check_data_file
 
+LARGEST_NUMBER = 1e30  # beyond this a number is damage; products of three transforms stay finite below it
 PARAMETERS = ("f", "cx", "cy", "b1", "b2", "k1", "k2", "k3", "k4", "p1", "p2", "p3", "p4")
 
 
@@ -84,6 +84,8 @@ def read_metashape_xml(path: str | Path) -> tuple[MetashapeChunk, ...]:
         raise ValueError(f"{path}:{line} is not valid XML: {error.msg}; export the cameras again") from None
     except defusedxml.DefusedXmlException:
         raise ValueError(f"{path} declares XML entities or a document type, which no camera export does") from None
+    except (LookupError, ValueError) as error:  # an encoding that does not exist
+        raise ValueError(f"{path} is not valid XML: {error}; export the cameras again") from None
     chunks = [*([root] if root.tag == "chunk" else []), *root.findall("chunk")]
     if not chunks:
         raise ValueError(f"{path} has no <chunk>; expected the cameras that Metashape exports as XML")
@@ -209,7 +211,7 @@ def _floats(element: Element, count: int, where: str) -> list[float]:
         values = [float(word) for word in words]
     except ValueError:
         values = []
-    if len(values) != count or not all(map(math.isfinite, values)):
+    if len(values) != count or not all(abs(value) < LARGEST_NUMBER for value in values):
         raise ValueError(f"{where} must hold {count} finite numbers, got '{' '.join(words)[:60]}'")
     return values
 

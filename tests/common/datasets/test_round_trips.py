@@ -1,5 +1,7 @@
 """The same scene written in every layout and opened again: one set of cameras, whatever the file says and how."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -75,3 +77,17 @@ def test_pictures_come_back(written, name):
         middle[8:-8, 8:-8] = True  # a lens may not see the corners
         # JPEG and resampling blur this hard texture; a picture of another view or turned would be off by 80.
         assert np.abs(loaded - expected.image)[kept & middle].mean() < 25
+
+
+@pytest.mark.parametrize(
+    "name", ["colmap", "colmap_dense", "transforms", "metashape", "real_estate", "spaces", "llff_colmap"]
+)
+def test_pictures_of_different_sizes_and_lenses_keep_their_own(make_rendered_scene, tmp_path, name):
+    large, small = make_rendered_scene("scan1", 2, (64, 48)), make_rendered_scene("scan1", 4, (48, 32), centered=True)
+    mixed = dataclasses.replace(large, views=(*large.views, *small.views[2:]))
+    LAYOUTS[name].write(tmp_path, mixed)
+    found = open_scene(tmp_path / PLACES.get(name, "scan1")).with_pixel_origin("center")
+    assert [view.image.size for view in found.views] == [(64, 48), (64, 48), (48, 32), (48, 32)]
+    for view, expected in zip(found.views, mixed.views, strict=True):
+        np.testing.assert_allclose(view.intrinsics, expected.intrinsics, atol=1e-9)
+        np.testing.assert_allclose(view.world_to_cam, expected.world_to_cam, atol=1e-9)

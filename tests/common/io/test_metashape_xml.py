@@ -129,6 +129,8 @@ LEAK = '<!DOCTYPE d [<!ENTITY a SYSTEM "file:///etc/passwd">]><document><chunk l
         ("<document/>", "has no <chunk>"),
         (BOMB, "declares XML entities"),
         (LEAK, "declares XML entities"),
+        ('<?xml version="1.0" encoding="klingon"?><document/>', r"cameras\.xml is not valid XML"),
+        (document(cameras=CAMERA.replace("0.5", "1e200")), "transform must hold 16 finite numbers"),
         ("not xml", r"cameras\.xml:1 is not valid XML"),
         (
             document(cameras=CAMERA.replace("0.5", "nan")),
