@@ -50,7 +50,7 @@ def generate(
     chosen = RIGS[rig]
     poses = chosen.poses(np.random.default_rng([seed, 7]), num_views)
     intrinsics = chosen.lens(size)
-    stage = set_stage(seed, chosen)
+    stage = set_stage(seed, RIGS[chosen.same_scenes_as or rig])
     views = tuple(render_view(stage, intrinsics, pose, size) for pose in poses)
     near_far = chosen.near_far or _bounds(views, chosen.scale)
     views = tuple(_in_units(view, chosen.scale) for view in views)

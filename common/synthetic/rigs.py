@@ -36,6 +36,7 @@ class Rig:
         reach: Radius of the disk on which things stand, millimetres.
         height: Of the ground, millimetres.
         scale: Scene units per millimetre.
+        same_scenes_as: Another rig by name, for which scenes are built, lit and exposed; None for this one.
     """
 
     poses: Callable[[np.random.Generator, int | None], Float[np.ndarray, "V 4 4"]]
@@ -45,6 +46,7 @@ class Rig:
     reach: float = 118.0
     height: float = 0.0
     scale: float = 1.0
+    same_scenes_as: str | None = None
 
     @property
     def lift(self) -> Float[np.ndarray, "3"]:
@@ -160,7 +162,7 @@ def dtu_full_lens(size: tuple[int, int]) -> Float[np.ndarray, "3 3"]:
 
 RIGS: dict[str, Rig] = {
     "dtu": Rig(dtu_poses, dtu_lens, DTU_NEAR_FAR),
-    "dtu_full": Rig(dtu_poses, dtu_full_lens, DTU_NEAR_FAR),
+    "dtu_full": Rig(dtu_poses, dtu_full_lens, DTU_NEAR_FAR, same_scenes_as="dtu"),
     "forward": Rig(forward_poses, partial(centered_lens, focal=0.95), None, "room", reach=200.0, scale=0.01),
     "hemisphere": Rig(
         hemisphere_poses, partial(centered_lens, focal=1111.111 / 800), (2.5, 5.5), "plate", 92.0, -40.0, 0.01

@@ -3,6 +3,9 @@
 Three numbers that belong together (a point, a direction, a colour) travel as a tuple.
 """
 
+import inspect
+from collections.abc import Callable
+
 import numpy as np
 from numba import njit
 
@@ -12,18 +15,24 @@ MIN_FACING = 0.05
 MAX_HIGHLIGHT = 3.0
 
 
-@njit(cache=True, error_model="numpy")
+def _compiled(function: Callable) -> Callable:
+    """The function, compiled when it is first called and kept on disk."""
+    # In tests the type checker has wrapped it, and numba compiles no wrappers.
+    return njit(cache=True, error_model="numpy")(inspect.unwrap(function))
+
+
+@_compiled
 def _dot(a, b):
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _unit(a):
     scale = 1.0 / (np.sqrt(_dot(a, a)) + 1e-12)
     return a[0] * scale, a[1] * scale, a[2] * scale
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _corner_mix(values, i, j, k, b, c):
     """Values of three vertices, weighted by barycentric coordinates."""
     a = 1.0 - b - c
@@ -34,25 +43,25 @@ def _corner_mix(values, i, j, k, b, c):
     )
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _mirrored(x, size):
     """Texel coordinate of a position counted in repetitions, every other of which is mirrored."""
     x -= 2.0 * np.floor(x * 0.5)
     return (2.0 - x if x > 1.0 else x) * size - 0.5
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _decoded(texels, decode, index):
     return decode[texels[index, 0]], decode[texels[index, 1]], decode[texels[index, 2]]
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _mixed(a, b, part):
     """`a` where part is 0, `b` where it is 1."""
     return a[0] + part * (b[0] - a[0]), a[1] + part * (b[1] - a[1]), a[2] + part * (b[2] - a[2])
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _bilinear(texels, decode, start, size, x, y):
     """Linear colour of one mip level at (x, y), counted in repetitions."""
     x, y = _mirrored(x, size), _mirrored(y, size)
@@ -65,7 +74,7 @@ def _bilinear(texels, decode, start, size, x, y):
     return _mixed(upper, lower, fy)
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _trilinear(texels, decode, starts, base, x, y, level):
     """Linear colour between two mip levels."""
     low = int(level)
@@ -77,7 +86,7 @@ def _trilinear(texels, decode, starts, base, x, y, level):
     return _mixed(near, far, part)
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _triplanar(texels, decode, starts, base, point, direction, level):
     """The texture projected along x, y and z, weighted by the fourth power of the normal's components."""
     wx, wy, wz = direction[0] ** 4, direction[1] ** 4, direction[2] ** 4
@@ -96,7 +105,7 @@ def _triplanar(texels, decode, starts, base, point, direction, level):
     return red, green, blue
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _turned_back(rotation, a):
     return (
         rotation[0, 0] * a[0] + rotation[0, 1] * a[1] + rotation[0, 2] * a[2],
@@ -105,18 +114,24 @@ def _turned_back(rotation, a):
     )
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
+def _fresnel(specular, cosine):
+    """Schlick's approximation; what reflects less than 2 percent head-on is dull at grazing angles too."""
+    return specular + (min(50.0 * specular, 1.0) - specular) * (1 - cosine) ** 5
+
+
+@_compiled
 def _highlight(n_dot_l, n_dot_v, n_dot_h, v_dot_h, alpha, specular):
     """F D G n.l / (4 n.l n.v), times pi because lamps are given as irradiance."""
     squared = alpha * alpha
     shape = n_dot_h * n_dot_h * (squared - 1.0) + 1.0
     view = n_dot_v + np.sqrt(squared + (1 - squared) * n_dot_v * n_dot_v)
     light = n_dot_l + np.sqrt(squared + (1 - squared) * n_dot_l * n_dot_l)
-    fresnel = specular + (1 - specular) * (1 - v_dot_h) ** 5
+    fresnel = _fresnel(specular, v_dot_h)
     return fresnel * squared * n_dot_l / (shape * shape * view * light)
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _lamp(lamp, point, normal, view, n_dot_v, roughness, specular):
     """Diffuse and mirrored share of a lamp's light."""
     to_lamp = (lamp[0] - point[0], lamp[1] - point[1], lamp[2] - point[2])
@@ -132,7 +147,7 @@ def _lamp(lamp, point, normal, view, n_dot_v, roughness, specular):
     return n_dot_l, min(_highlight(n_dot_l, n_dot_v, n_dot_h, v_dot_h, alpha, specular), MAX_HIGHLIGHT)
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def shade_rays(
     hit_faces, hit_t, hit_second, hit_third, origin, directions, footprint,
     faces, normals, texture_points, visibility, face_part, part_material, part_triplanar, part_to_object,
@@ -169,7 +184,7 @@ def shade_rays(
         t = hit_t[ray]
         point = (origin[0] + t * ahead[0], origin[1] + t * ahead[1], origin[2] + t * ahead[2])
         up, reflected_up = 0.5 + 0.5 * normal[2], 0.5 + 0.5 * (2.0 * facing * normal[2] - view[2])
-        mirror = (specular + (1 - specular) * (1 - n_dot_v) ** 5) * (1.0 - roughness)
+        mirror = _fresnel(specular, n_dot_v) * (1.0 - roughness)
         key = _lamp(lamps[0], point, normal, view, n_dot_v, roughness, specular)
         fill = _lamp(lamps[1], point, normal, view, n_dot_v, roughness, specular)
         for channel in range(3):

@@ -151,7 +151,8 @@ def letters(text: str, height: float, depth: float) -> Surface:
 
 
 def _isosurface(field: Float[np.ndarray, "X Y Z"], axes: list, step: float) -> Surface:
-    vertices, faces = mcubes.marching_cubes(np.pad(field, 1, constant_values=-step), 0.0)
+    vertices, unsigned = mcubes.marching_cubes(np.pad(field, 1, constant_values=-step), 0.0)
+    faces = unsigned.astype(np.int64)
     vertices = (vertices - 1.0) * step + np.array([axis[0] for axis in axes])
     vertices[:, 2] -= vertices[:, 2].min()
     surface = block_surface(vertices, faces)

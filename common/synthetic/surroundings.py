@@ -59,7 +59,7 @@ def _plate(palette: Palette, reach: float) -> Surface:
     profile = np.concatenate([[[0.0, -7.0]], rim, np.concatenate([rings, 0.0 * rings], axis=1)])
     sheet = turned(profile, 72)
     flat = np.concatenate([sheet.vertices[:, :2], np.zeros((len(sheet.vertices), 1))], axis=1)
-    return replace(sheet, texture_points=flat).dressed(palette.add(GROUNDS, (90, 200), 0.4))
+    return replace(sheet, texture_points=flat).dressed(palette.add(GROUNDS, (90.0, 200.0), 0.4))
 
 
 def _table(rng: np.random.Generator, palette: Palette, fine: float, extent: float) -> Surface:
@@ -69,7 +69,9 @@ def _table(rng: np.random.Generator, palette: Palette, fine: float, extent: floa
     lines = np.concatenate([-outside[::-1], middle, outside])
     x, y = np.meshgrid(lines, lines)
     sheet = grid_surface(np.stack([x, y, np.zeros_like(x)], -1))
-    return sheet.moved(random_turn(rng), shift()).dressed(palette.add(GROUNDS, (130, 300), gloss=0.25, smoothest=0.42))
+    return sheet.moved(random_turn(rng), shift()).dressed(
+        palette.add(GROUNDS, (130.0, 300.0), gloss=0.25, smoothest=0.42)
+    )
 
 
 def _papers(rng: np.random.Generator, palette: Palette, reach: float) -> Thing:
@@ -77,7 +79,7 @@ def _papers(rng: np.random.Generator, palette: Palette, reach: float) -> Thing:
     found = []
     for layer in range(rng.integers(0, 5)):
         size = (rng.uniform(40, 150), rng.uniform(40, 150), 0.6 + 0.5 * layer)
-        material = palette.add(PAPERS, (80, 170), gloss=0.3, smoothest=0.3)
+        material = palette.add(PAPERS, (80.0, 170.0), gloss=0.3, smoothest=0.3)
         place = shift(*rng.uniform(-reach, reach, 2))
         found.append(box(size).moved(rotation_z(rng.uniform(0, np.pi)), place).dressed(material))
     return found
@@ -86,7 +88,7 @@ def _papers(rng: np.random.Generator, palette: Palette, reach: float) -> Thing:
 def _walls(rng: np.random.Generator, palette: Palette, outline: Float[np.ndarray, "K 2"], height: float) -> Thing:
     """Upright walls along an outline in plan, facing to its right; some change their pattern at a corner."""
     changes = 0.4 if len(outline) < 8 else 0.0
-    material = palette.add(WALLS, (140, 320), gloss=0.15, smoothest=0.42)
+    material = palette.add(WALLS, (140.0, 320.0), gloss=0.15, smoothest=0.42)
     levels = np.concatenate([np.linspace(0, 60, 13), np.linspace(72, height, int(height / 14))])
     walls, start = [], 0.0
     for corner, following in itertools.pairwise(outline):
@@ -95,7 +97,7 @@ def _walls(rng: np.random.Generator, palette: Palette, outline: Float[np.ndarray
         grid = np.empty((len(levels), columns, 3))
         grid[..., :2], grid[..., 2] = plan, levels[:, None]
         if rng.random() < changes:
-            material = palette.add(WALLS, (140, 320), gloss=0.15, smoothest=0.42)
+            material = palette.add(WALLS, (140.0, 320.0), gloss=0.15, smoothest=0.42)
         wall = grid_surface(grid).dressed(material)
         # The pattern runs on around the corner.
         walls.append(replace(wall, texture_points=wall.texture_points + shift(start)))

@@ -22,7 +22,7 @@ def stripes(rng: np.random.Generator) -> Texture:
     x, y = texture_grid()
     along = x if rng.random() < 0.5 else (x + y) / 2 if rng.random() < 0.5 else y
     edges = np.sort(rng.random(rng.integers(6, 30)))
-    colors = palette(rng, rng.integers(2, 6))
+    colors = palette(rng, int(rng.integers(2, 6)))
     return worn(rng, colors[rng.integers(0, len(colors), len(edges) + 1)][np.searchsorted(edges, along)], 0.08)
 
 
@@ -56,7 +56,7 @@ def fabric(rng: np.random.Generator) -> Texture:
     thread = np.where(
         (x // pitch + y // pitch) % 2 == 0, np.sin(np.pi * (x % pitch) / pitch), np.sin(np.pi * (y % pitch) / pitch)
     )
-    motif = ramp(noise_field(rng, SIZE, 2.0, 1, 24), palette(rng, 3))
+    motif = ramp(noise_field(rng, SIZE, 2.0, 1.0, 24.0), palette(rng, 3))
     return worn(rng, np.clip(motif * (0.55 + 0.5 * thread[..., None]), 0, 1))
 
 

@@ -61,17 +61,17 @@ def cells(rng: np.random.Generator) -> Texture:
 
 def clouds(rng: np.random.Generator) -> Texture:
     """Smooth blotches: paint, rust, camouflage, moss."""
-    field = noise_field(rng, SIZE, rng.uniform(1.0, 1.8), rng.integers(1, 6))
+    field = noise_field(rng, SIZE, rng.uniform(1.0, 1.8), float(rng.integers(1, 6)))
     if rng.random() < 0.4:
         field = np.floor(field * 4.99) / 4
-    return worn(rng, ramp(field, palette(rng, rng.integers(2, 6))))
+    return worn(rng, ramp(field, palette(rng, int(rng.integers(2, 6)))))
 
 
 def speckle(rng: np.random.Generator) -> Texture:
     """Terrazzo, granite, sand: flecks on a ground."""
     picture = np.broadcast_to(random_color(rng), (SIZE, SIZE, 3)).copy()
     for color in palette(rng, 4):
-        flecks = noise_field(rng, SIZE, rng.uniform(0.2, 0.9), 8, rng.uniform(25, 140)) > rng.uniform(0.75, 0.9)
+        flecks = noise_field(rng, SIZE, rng.uniform(0.2, 0.9), 8.0, rng.uniform(25, 140)) > rng.uniform(0.75, 0.9)
         picture[flecks] = color
     return worn(rng, picture, 0.1)
 
@@ -80,8 +80,10 @@ def fruit(rng: np.random.Generator) -> Texture:
     """Skin: one hue with blush and fine dots."""
     base = random_color(rng, (0.55, 0.9), (0.5, 0.95), PLANTS)
     blush = np.clip(base * [1.1, 0.6, 0.5] + [0.1, 0, 0], 0, 1)
-    picture = ramp(noise_field(rng, SIZE, 2.0, 1, 30), np.array([base, base * 0.9, blush]))
-    return worn(rng, np.where((noise_field(rng, SIZE, 0.2, 40) > 0.93)[..., None], 0.8 * picture + 0.2, picture), 0.15)
+    picture = ramp(noise_field(rng, SIZE, 2.0, 1.0, 30.0), np.array([base, base * 0.9, blush]))
+    return worn(
+        rng, np.where((noise_field(rng, SIZE, 0.2, 40.0) > 0.93)[..., None], 0.8 * picture + 0.2, picture), 0.15
+    )
 
 
 def leaf(rng: np.random.Generator) -> Texture:

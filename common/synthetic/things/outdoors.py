@@ -16,8 +16,8 @@ def house(palette: Palette) -> Thing:
     rng = palette.rng
     width, length, tall = rng.uniform(45, 75), rng.uniform(55, 100), rng.uniform(35, 70)
     ridge, over = rng.uniform(18, 38), 4.0
-    wall = palette.add(("facade",), (50, 110), 0.2)
-    roof = palette.add(("shingles",), (50, 100), 0.3)
+    wall = palette.add(("facade",), (50.0, 110.0), 0.2)
+    roof = palette.add(("shingles",), (50.0, 100.0), 0.3)
     surfaces = [box((width, length, tall)).dressed(wall)]
     for side in (-1.0, 1.0):
         rows = np.linspace(0, 1, 14)[:, None]
@@ -30,8 +30,8 @@ def house(palette: Palette) -> Thing:
         corner = np.array([0.0, -side * (length / 2 + over), tall + ridge + 1.0]) + slope
         sheet = rectangle(corner, [0, side * (length + 2 * over), 0], -slope)
         surfaces += [sheet.dressed(roof), _underside(sheet).dressed(roof)]
-    chimney = box((9, 9, ridge + 12)).moved(np.eye(3), shift(width * 0.22, length * rng.uniform(-0.3, 0.3), tall))
-    return [*surfaces, chimney.dressed(palette.add(("bricks",), (30, 50), 0.0))]
+    chimney = box((9.0, 9.0, ridge + 12)).moved(np.eye(3), shift(width * 0.22, length * rng.uniform(-0.3, 0.3), tall))
+    return [*surfaces, chimney.dressed(palette.add(("bricks",), (30.0, 50.0), 0.0))]
 
 
 def plant(palette: Palette) -> Thing:
@@ -42,8 +42,8 @@ def plant(palette: Palette) -> Thing:
         [[0, 0], [radius * 0.7, 0], [radius, height], [radius - 3, height], [radius - 4, height - 5], [0, height - 4]]
     )
     pot = turned(np.concatenate([np.linspace(a, b, 8) for a, b in itertools.pairwise(profile)]))
-    things = [pot.dressed(palette.add((*CERAMIC, "bricks"), (30, 80), 0.4))]
-    green = palette.add(("leaf",), (18, 30), 0.3)
+    things = [pot.dressed(palette.add((*CERAMIC, "bricks"), (30.0, 80.0), 0.4))]
+    green = palette.add(("leaf",), (18.0, 30.0), 0.3)
     for turn in np.linspace(0, 2 * np.pi, rng.integers(7, 15), endpoint=False) + rng.normal(size=1) * 2:
         reach, rise, width = rng.uniform(22, 52), rng.uniform(25, 75), rng.uniform(6, 11)
         t = np.linspace(0, 1, 18)[:, None]
@@ -78,9 +78,9 @@ def pumpkin(palette: Palette) -> Thing:
         np.array([[0, 0, top * 0.78], [1, 0, top * 0.95], [3, 1, top * 1.08], [7, 2, top * 1.15]]), 3.0, closed=False
     )
     skin = block_surface(vertices, ball.faces).dressed(
-        palette.add(("fruit", "fruit", "stripes", "clouds"), (50, 120), 0.5)
+        palette.add(("fruit", "fruit", "stripes", "clouds"), (50.0, 120.0), 0.5)
     )
-    return [skin, stalk.dressed(palette.add(("wood",), (20, 30), 0.1))]
+    return [skin, stalk.dressed(palette.add(("wood",), (20.0, 30.0), 0.1))]
 
 
 def stone(palette: Palette) -> Thing:
@@ -101,7 +101,7 @@ def melted(palette: Palette) -> Thing:
     count = rng.integers(4, 10)
     centers = rng.uniform(-26, 26, (count, 3)) + shift(z=34.0)
     centers[:, 2] = np.abs(centers[:, 2])
-    return [metaballs(centers, rng.uniform(9, 20, count), rng.uniform(2, 6)).dressed(palette.add())]
+    return [metaballs(centers, rng.uniform(9, 20, count), rng.uniform(2.0, 6.0)).dressed(palette.add())]
 
 
 def _underside(sheet: Surface, thickness: float = 1.5) -> Surface:

@@ -19,7 +19,7 @@ def vase(palette: Palette) -> Thing:
     inner[:, 0] = np.maximum(inner[:, 0], 0.5)
     inner = inner[inner[:, 1] > 4.0]
     wall = np.concatenate([[[0.0, 0.0]], profile, inner, [[0.0, 4.0]]])
-    return [turned(wall).dressed(palette.add(CERAMIC, (30, 90), 0.75))]
+    return [turned(wall).dressed(palette.add(CERAMIC, (30.0, 90.0), 0.75))]
 
 
 def bowl(palette: Palette) -> Thing:
@@ -31,15 +31,17 @@ def bowl(palette: Palette) -> Thing:
     )
     inner = (outer[::-1] - [3.0, 0.0])[:-6]
     things = [
-        turned(np.concatenate([[[0, 0]], outer, inner, [[0.0, 5.0]]])).dressed(palette.add(CERAMIC, (30, 90), 0.8))
+        turned(np.concatenate([[[0, 0]], outer, inner, [[0.0, 5.0]]])).dressed(palette.add(CERAMIC, (30.0, 90.0), 0.8))
     ]
-    material = palette.add(("fruit", "marble", "stripes"), (30, 60), 0.6)
+    material = palette.add(("fruit", "marble", "stripes"), (30.0, 60.0), 0.6)
     for k in range(rng.integers(0, 5)):
         size = radius * rng.uniform(0.5, 0.75)
         ball = superquadric((size, size, size * rng.uniform(0.85, 1.2)), 1.0, 1.0, 32).dressed(material)
         turn = 2 * np.pi * k / 4
         things.append(
-            ball.moved(random_turn(rng), shift(radius * 0.38 * np.cos(turn), radius * 0.38 * np.sin(turn), 9 + 2 * k))
+            ball.moved(
+                random_turn(rng), shift(radius * 0.38 * np.cos(turn), radius * 0.38 * np.sin(turn), 9.0 + 2.0 * k)
+            )
         )
     return things
 
@@ -52,7 +54,7 @@ def cup(palette: Palette) -> Thing:
     levels = np.linspace(0, 1, 14)[:, None]
     outer = np.concatenate([radius * (taper + (1 - taper) * levels), levels * height], 1)
     inner = (outer[::-1] - [2.6, 0.0])[:-1]
-    material = palette.add(CERAMIC, (40, 90), 0.8)
+    material = palette.add(CERAMIC, (40.0, 90.0), 0.8)
     body = turned(np.concatenate([[[0, 0]], outer, inner, [[0.0, 5.0]]])).dressed(material)
     angle = np.linspace(-1.9, 1.9, 30)
     reach = height * 0.33
@@ -87,9 +89,9 @@ def bottle(palette: Palette) -> Thing:
         )
     )
     return [
-        body.dressed(palette.add(("plain", "clouds", "marble"), (60, 120), 0.9)),
-        sheet.dressed(palette.add(("poster", "newspaper", "scribbles"), (60, 100), 0.4)),
-        cap.dressed(palette.add(("plain", "stripes"), (30, 60), 0.6)),
+        body.dressed(palette.add(("plain", "clouds", "marble"), (60.0, 120.0), 0.9)),
+        sheet.dressed(palette.add(("poster", "newspaper", "scribbles"), (60.0, 100.0), 0.4)),
+        cap.dressed(palette.add(("plain", "stripes"), (30.0, 60.0), 0.6)),
     ]
 
 
@@ -107,7 +109,7 @@ def can(palette: Palette) -> Thing:
             [0, height - 2.5],
         ]
     )
-    sides = turned(wall).dressed(palette.add((*PRINTED, "fruit"), (60, 140)))
-    metal = palette.add(("plain",), (40, 80), 1.0)
+    sides = turned(wall).dressed(palette.add((*PRINTED, "fruit"), (60.0, 140.0)))
+    metal = palette.add(("plain",), (40.0, 80.0), 1.0)
     rim = np.array([[0, 0], [radius, 0], [radius, 1.5]])
     return [sides, turned(lid).dressed(metal), turned(rim).dressed(metal)]

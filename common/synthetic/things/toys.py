@@ -19,8 +19,8 @@ def book(palette: Palette) -> Thing:
     rng = palette.rng
     width, length, thick = rng.uniform(55, 85), rng.uniform(80, 120), rng.uniform(9, 26)
     cover, pages = (
-        palette.add(("poster", "fabric", "scribbles", "clouds"), (90, 150)),
-        palette.add(("stripes", "plain"), (12, 20), 0),
+        palette.add(("poster", "fabric", "scribbles", "clouds"), (90.0, 150.0)),
+        palette.add(("stripes", "plain"), (12.0, 20.0), 0.0),
     )
     lower = box((width, length, 1.8)).dressed(cover)
     inside = box((width - 4, length - 6, thick - 3.6)).moved(np.eye(3), shift(z=1.8)).dressed(pages)
@@ -66,13 +66,17 @@ def sign(palette: Palette) -> Thing:
     """Standing letters."""
     rng = palette.rng
     text = "".join(rng.choice(list("ABCDEFGHJKLMNPQRSTUVXYZ2345678"), rng.integers(1, 4)))
-    return [letters(text, rng.uniform(34, 60), rng.uniform(12, 24)).dressed(palette.add())]
+    return [letters(text, rng.uniform(34.0, 60.0), rng.uniform(12.0, 24.0)).dressed(palette.add())]
 
 
 def ring_knot(palette: Palette) -> Thing:
     """A knotted ring."""
     p, q = [(2, 3), (3, 2), (2, 5), (3, 4), (1, 4)][palette.rng.integers(5)]
-    return [knot(palette.rng.uniform(70, 110), p, q, palette.rng.uniform(4.5, 8)).dressed(palette.add(tile=(20, 70)))]
+    return [
+        knot(palette.rng.uniform(70.0, 110.0), p, q, palette.rng.uniform(4.5, 8)).dressed(
+            palette.add(tile=(20.0, 70.0))
+        )
+    ]
 
 
 def cookie(palette: Palette) -> Thing:
@@ -83,7 +87,7 @@ def cookie(palette: Palette) -> Thing:
     wave = np.cos(teeth * angle)
     radius = rng.uniform(24, 45) * (1 + depth * (wave if rng.random() < 0.5 else np.tanh(4 * wave)))
     outline = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
-    surface = extruded(outline, rng.uniform(10, 32), 2.0).dressed(palette.add())
+    surface = extruded(outline, rng.uniform(10.0, 32.0), 2.0).dressed(palette.add())
     if rng.random() < 0.35:
         tilted = surface.moved(rotation_x(np.pi / 2 - 0.12), shift())
         surface = tilted.moved(np.eye(3), shift(z=-tilted.vertices[:, 2].min()))
@@ -93,7 +97,7 @@ def cookie(palette: Palette) -> Thing:
 def blocks(palette: Palette) -> Thing:
     """Building bricks stacked into a tower."""
     rng = palette.rng
-    materials = [palette.add(tile=(25, 70)) for _ in range(3)]
+    materials = [palette.add(tile=(25.0, 70.0)) for _ in range(3)]
     things, top = [], 0.0
     for _ in range(rng.integers(2, 6)):
         size = rng.uniform(22, 52, 3) * [1, 1, 0.65]
@@ -122,4 +126,4 @@ def turning(palette: Palette) -> Thing:
     knots = np.concatenate([[[24, 0], [24, 4]], np.stack([radii, levels], 1), [[0.0, height]]])
     knots = knots[np.argsort(knots[:, 1], kind="stable")]
     profile = np.concatenate([[[0, 0]], smooth_profile(knots, 70)])
-    return [turned(profile).dressed(palette.add(("wood", *CERAMIC), (30, 90), 0.6))]
+    return [turned(profile).dressed(palette.add(("wood", *CERAMIC), (30.0, 90.0), 0.6))]
