@@ -72,6 +72,7 @@ DEFAULTS: dict[str, Any] = {
         "reweighting": False,
         "perceptual_weight": 0.1,
         "ssim_weight": 0.1,
+        "depth_weight": 0.0,
         "cas_config": {
             "num": 2,
             "depth_inv": [True, False],

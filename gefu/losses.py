@@ -1,6 +1,9 @@
-"""The training objective: per level a squared error, a perceptual and a structural term, no mask and no depth.
+"""The training objective: per level a squared error, a perceptual and a structural term, no mask.
 
 L = sum_i w_i (MSE_i + 0.1 Perceptual_i + 0.1 (1 - SSIM_i))        w = (0.5, 1); i = 0 coarse, 1 fused colour
+
+The paper has no depth term. Where exact depth is known, as in generated scenes, `depth_weight` adds the mean absolute
+disparity error of each level's plane sweep, as a fraction of the disparity range; it shortens training many times.
 """
 
 import logging
@@ -27,7 +30,7 @@ class GefuLoss(nn.Module):
     Args:
         level_weights: Weight of each level, coarse first.
         perceptual: Difference of two image batches, or None to leave the term out.
-        perceptual_weight, ssim_weight: Of the terms.
+        perceptual_weight, ssim_weight, depth_weight: Of the terms.
     """
 
     def __init__(
@@ -36,17 +39,19 @@ class GefuLoss(nn.Module):
         perceptual: Callable[[Images, Images], Tensor] | None = None,
         perceptual_weight: float = 0.1,
         ssim_weight: float = 0.1,
+        depth_weight: float = 0.0,
     ):
         super().__init__()
         self.level_weights = level_weights
         self.perceptual = perceptual
         self.perceptual_weight = perceptual_weight
         self.ssim_weight = ssim_weight
+        self.depth_weight = depth_weight
 
     def forward(
         self, outputs: Mapping[str, Tensor], batch: Mapping[str, Any]
     ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-        """The loss, and detached `color_mse_i`, `psnr_i`, `perceptual_loss_i`, `ssim_loss_i`, `loss`."""
+        """The loss, and the detached `color_mse_i psnr_i perceptual_loss_i ssim_loss_i depth_loss_i loss`."""
         total = outputs["rgb_level0"].new_zeros(())
         scalars: dict[str, Tensor] = {}
         for level, weight in enumerate(self.level_weights):
@@ -63,6 +68,10 @@ class GefuLoss(nn.Module):
             term = 1.0 - ssim(prediction, truth)
             loss = loss + self.ssim_weight * term
             scalars[f"ssim_loss_{level}"] = term
+            if self.depth_weight > 0 and f"tar_dpt_{level}" in batch:
+                term = disparity_error(outputs[f"depth_mvs_level{level}"], batch[f"tar_dpt_{level}"], batch["near_far"])
+                loss = loss + self.depth_weight * term
+                scalars[f"depth_loss_{level}"] = term
             total = total + weight * loss
         scalars["loss"] = total
         return total, {name: value.detach() for name, value in scalars.items()}
@@ -107,6 +116,16 @@ def ssim(first: Images, second: Images) -> Float[Tensor, ""]:
     return (luminance * structure).mean()
 
 
+def disparity_error(
+    depth: Float[Tensor, "B h w"], truth: Float[Tensor, "B h w"], near_far: Float[Tensor, "B 2"]
+) -> Float[Tensor, ""]:
+    """Mean absolute error of 1 / depth where the truth is known (above 0), in units of the disparity range."""
+    span = (1.0 / near_far[:, 0] - 1.0 / near_far[:, 1])[:, None, None]
+    error = (1.0 / depth - 1.0 / truth.clamp(min=1e-6)).abs() / span
+    known = truth > 0
+    return torch.where(known, error, 0.0).sum() / known.sum().clamp(min=1)
+
+
 def as_images(pixels: Float[Tensor, "B R 3"], height: int, width: int) -> Float[Tensor, "B 3 H W"]:
     """Pixels in row-major order as images."""
     return pixels.unflatten(1, (height, width)).movedim(-1, 1)
@@ -120,4 +139,5 @@ def build_loss(cfg: Any) -> GefuLoss:
             perceptual = PerceptualLoss(load_vgg16())
         except FileNotFoundError as error:
             _LOGGER.warning("training goes on WITHOUT the perceptual loss of the paper: %s", error)
-    return GefuLoss(cfg.gefu.cas_config.loss_weight, perceptual, cfg.gefu.perceptual_weight, cfg.gefu.ssim_weight)
+    weights = cfg.gefu.perceptual_weight, cfg.gefu.ssim_weight, cfg.gefu.depth_weight
+    return GefuLoss(cfg.gefu.cas_config.loss_weight, perceptual, *weights)

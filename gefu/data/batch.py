@@ -26,8 +26,8 @@ class GefuItem(TypedDict, total=False):
         msk_0, msk_1: 1 where the target counts in the metrics.
         meta: `scene`, `tar_view`, `frame_id`, and each level's height `h_i` and width `w_i`.
         tar_img, tar_mask: The target at full size (test items only).
-        tar_dpt, tar_dpt_0, tar_dpt_1: Its depth at full and at volume size, 0 where unknown (test items with depth
-            only).
+        tar_dpt, tar_dpt_0, tar_dpt_1: Its depth at full and at volume size, 0 where unknown (test items, and training
+            items under `gefu.depth_weight`; only where the scene has depth).
     """
 
     src_inps: Float[np.ndarray, "S 3 H W"]

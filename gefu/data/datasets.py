@@ -43,6 +43,7 @@ class DataSettings:
         volume_scales: Size of the cost volume at each level.
         size: (height, width) that images are resized to; None keeps them.
         training: Draw sources at random; otherwise take the nearest and add the target's truth.
+        with_depth: Add the target's depth in training too (test items always have it).
         cache_megabytes: Decoded images kept in memory.
     """
 
@@ -51,6 +52,7 @@ class DataSettings:
     volume_scales: Sequence[float]
     size: tuple[int, int] | None = None
     training: bool = False
+    with_depth: bool = False
     cache_megabytes: int = 0
 
 
@@ -81,8 +83,9 @@ class NovelViewDataset(Dataset):
 
         loaded = [self._load_view(scene.views[index]) for index in sources]
         image, ext, ixt = self._load_view(scene.views[target])
-        depth = None if self.settings.training else self._load_depth(scene.views[target], image.shape[:2])
-        # The loss looks at neither mask nor depth, so training does not open the depth maps.
+        # The paper's loss looks at neither mask nor depth, so training opens no depth maps unless it is told to.
+        wanted = self.settings.with_depth or not self.settings.training
+        depth = self._load_depth(scene.views[target], image.shape[:2]) if wanted else None
         mask = np.ones(image.shape[:2], np.uint8) if depth is None else (depth > 0).astype(np.uint8)
         entries, sizes = level_entries(image, mask, ext, ixt, self.settings.render_scales)
         item: GefuItem = {
@@ -216,6 +219,7 @@ def build_dataset(layout: Layout, scenes: Sequence[SceneViews], cfg: Any, traini
             volume_scales=cascade.volume_scale,
             size=tuple(section.input_h_w) or None,
             training=training,
+            with_depth=cfg.gefu.depth_weight > 0,
             cache_megabytes=section.cache_megabytes,
         ),
     )

@@ -7,7 +7,7 @@ import torch
 
 from common.models.vgg16 import Vgg16
 from gefu.config import load_config
-from gefu.losses import GefuLoss, PerceptualLoss, as_images, ssim
+from gefu.losses import GefuLoss, PerceptualLoss, as_images, disparity_error, ssim
 from gefu.networks.network import build_network
 from gefu.optimization import build_optimizer
 from gefu.trainer import train_step
@@ -182,3 +182,15 @@ def test_gradients_are_clipped_entry_by_entry():
     batch = {"input": torch.tensor([[-100.0, 3.0]])}
     train_step(network, loss, torch.optim.SGD(network.parameters(), lr=0.1), batch)
     assert network.weight.grad.tolist() == [[-40.0, 3.0]]
+
+
+def test_the_disparity_error_counts_known_pixels_in_units_of_the_range():
+    depth = torch.tensor([[[2.0, 4.0], [3.0, 9.0]]])
+    truth = torch.tensor([[[4.0, 4.0], [0.0, 0.0]]])
+    # 1/2 - 1/4 of a range from 1/1 to 1/5, over two known pixels
+    torch.testing.assert_close(disparity_error(depth, truth, torch.tensor([[1.0, 5.0]])), torch.tensor(0.25 / 0.8 / 2))
+
+
+def test_a_target_without_known_depth_costs_nothing():
+    none = torch.zeros(1, 2, 2)
+    assert disparity_error(torch.ones(1, 2, 2), none, torch.tensor([[1.0, 5.0]])) == 0
