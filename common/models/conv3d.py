@@ -7,7 +7,8 @@ forward and backward on AVX-512). The same sums as 2-D convolutions, with planes
     scattered    y = W * in, C channels to 3 O;           out[d] = sum_k y_k[d + k - 1]
     dense        all D planes are channels, D C to D O    (no product is wasted for D = 2)
 
-On other devices, PyTorch's own 3-D convolution is called. Any memory layout is accepted; results have channels innermost.
+On other devices PyTorch's own 3-D convolution is called. Any memory layout is accepted; results have channels
+innermost.
 """
 
 import torch
@@ -72,9 +73,9 @@ def _conv_gathered(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Strid
 
 
 def _conv_scattered(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
-    B, O = x.shape[0], weight.shape[0]
     kernel = _channels_last(weight.movedim(2, 0).flatten(0, 1))
-    parts = _volume(functional.conv2d(_planes(x), kernel, stride=stride, padding=1), B).split(O, dim=1)
+    y = functional.conv2d(_planes(x), kernel, stride=stride, padding=1)
+    parts = _volume(y, x.shape[0]).chunk(3, dim=1)
     total = parts[1] if bias is None else parts[1] + bias[:, None, None, None]
     return total + _shifted(parts[0], 1) + _shifted(parts[2], -1)
 
@@ -114,11 +115,10 @@ def _transpose_dense(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int
 
 
 def _transpose_scattered(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Stride) -> Tensor:
-    B, O = x.shape[0], weight.shape[1]
     kernel = weight.transpose(1, 2).flatten(1, 2)
     step = stride[1]
     y = functional.conv_transpose2d(_planes(x), kernel, stride=step, padding=1, output_padding=step - 1)
-    before, here, after = _volume(y, B).split(O, dim=1)
+    before, here, after = _volume(y, x.shape[0]).chunk(3, dim=1)
     if stride[0] == 1:
         total = here + _shifted(before, -1) + _shifted(after, 1)
     else:

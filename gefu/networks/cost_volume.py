@@ -1,10 +1,7 @@
 """Cost volumes of the two levels.
 
-Coarse level: variance and context of the warped source features f_s (S views),
-
-    mean = 1/S sum_s f_s      variance = 1/S sum_s f_s^2 - mean^2      context = mean^2 / S
-
-(the released model squares its running mean in place before it reuses it; parity needs the context exactly so).
+Coarse level: `common.ops.plane_sweep.sweep_variance`, variance and context of the warped source features. (The context
+is mean^2 / S: the released model squares its running mean in place before it reuses it, and parity needs exactly that.)
 
 Fine level, adaptive cost aggregation (paper, section 3.2): with the target feature T from the coarse rendering,
 
@@ -16,14 +13,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-
-
-def aggregate_variance(warped: Float[Tensor, "B S C D H W"]) -> Float[Tensor, "B 2*C D H W"]:
-    """Variance over the views, then the context."""
-    num_views = warped.shape[1]
-    mean_square = warped.mean(dim=1).square()
-    variance = warped.square().mean(dim=1) - mean_square
-    return torch.cat([variance, mean_square / num_views], dim=1)
 
 
 class _ResidualBlock(nn.Module):

@@ -9,15 +9,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from common.models.mlp import PointwiseLinear
+
 
 def color_head() -> nn.Sequential:
     """`color_rf`: colour regressed from decoded features."""
-    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 3), nn.Sigmoid())
+    return nn.Sequential(PointwiseLinear(64, 64), nn.ReLU(), PointwiseLinear(64, 3), nn.Sigmoid())
 
 
 def score_head() -> nn.Sequential:
     """`wgt_rf`, `wgt_nf`: score of a branch from its inconsistency, in (0, 1) before the softmax."""
-    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1), nn.Sigmoid())
+    return nn.Sequential(PointwiseLinear(8, 16), nn.ReLU(), PointwiseLinear(16, 1), nn.Sigmoid())
 
 
 def inconsistency(own: Float[Tensor, "B H W C"], seen: Float[Tensor, "B S C H W"]) -> Float[Tensor, "B H W C"]:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from common.models.mlp import PointwiseLinear, linear, linear_relu
 from gefu.networks.cost_reg_net import RayRegNet
 
 VOXEL_CHANNELS = 8
@@ -20,11 +21,6 @@ AGGREGATED_CHANNELS = 16
 HIDDEN_CHANNELS = 64
 DIRECTION_CHANNELS = 4
 POINT_CHANNELS = HIDDEN_CHANNELS + VOXEL_CHANNELS + AGGREGATED_CHANNELS
-
-
-def linear_relu(in_channels: int, out_channels: int) -> nn.Sequential:
-    """A linear layer and ReLU."""
-    return nn.Sequential(nn.Linear(in_channels, out_channels), nn.ReLU())
 
 
 class ViewAggregator(nn.Module):
@@ -41,17 +37,23 @@ class ViewAggregator(nn.Module):
         self.fc = linear_relu(32, AGGREGATED_CHANNELS)
 
     def forward(self, view_vectors: Float[Tensor, "B S *points C"]) -> Float[Tensor, "B *points 16"]:
-        seen, direction = view_vectors.split([view_vectors.shape[-1] - DIRECTION_CHANNELS, DIRECTION_CHANNELS], dim=-1)
-        g = seen + self.view_fc(direction)
+        seen = view_vectors[..., :-DIRECTION_CHANNELS]
+        g = seen + self._view_fc_on_vectors(view_vectors)
         mean = g.mean(dim=1)
         variance = (g - mean[:, None]).square().sum(dim=1) / (g.shape[1] - 1)
         layer = self.global_fc[0]
         own, of_variance, of_mean = layer.weight.chunk(3, dim=1)
-        shared = functional.linear(variance, of_variance) + functional.linear(mean, of_mean, layer.bias)
-        hidden = functional.relu(functional.linear(g, own) + shared[:, None])
+        shared = linear(variance, of_variance) + linear(mean, of_mean, layer.bias)
+        hidden = functional.relu(linear(g, own) + shared[:, None])
         # The ReLU in front of the softmax is part of the released model.
         weight = torch.softmax(self.agg_w_fc(hidden), dim=1)
         return self.fc((weight * hidden).sum(dim=1))
+
+    def _view_fc_on_vectors(self, view_vectors: Float[Tensor, "B S *points C"]) -> Float[Tensor, "B S *points F"]:
+        """`view_fc` of the direction numbers, as a layer on whole vectors: no copy of a slice."""
+        layer = self.view_fc[0]
+        padding = (view_vectors.shape[-1] - DIRECTION_CHANNELS, 0)
+        return functional.relu(linear(view_vectors, functional.pad(layer.weight, padding), layer.bias))
 
 
 class ViewAttention(nn.Module):
@@ -63,10 +65,10 @@ class ViewAttention(nn.Module):
     def __init__(self, query_channels: int, view_channels: int):
         super().__init__()
         channels = self.num_heads * self.head_channels
-        self.w_qs = nn.Linear(query_channels, channels, bias=False)
-        self.w_ks = nn.Linear(view_channels, channels, bias=False)
-        self.w_vs = nn.Linear(view_channels, channels, bias=False)
-        self.fc = nn.Linear(channels, query_channels, bias=False)
+        self.w_qs = PointwiseLinear(query_channels, channels, bias=False)
+        self.w_ks = PointwiseLinear(view_channels, channels, bias=False)
+        self.w_vs = PointwiseLinear(view_channels, channels, bias=False)
+        self.fc = PointwiseLinear(channels, query_channels, bias=False)
         # In the released checkpoint but never applied there; it has to load, and gets no gradient.
         self.layer_norm = nn.LayerNorm(query_channels, eps=1e-6)
 
@@ -74,19 +76,22 @@ class ViewAttention(nn.Module):
         self, query: Float[Tensor, "B *points Q"], view_vectors: Float[Tensor, "B S *points C"]
     ) -> Float[Tensor, "B S *points 8"]:
         """Weight of every view in every head."""
-        heads = (self.num_heads, self.head_channels)
-        query = self.w_qs(query).unflatten(-1, heads)
-        key = self.w_ks(view_vectors).unflatten(-1, heads)
-        scores = (query[:, None] * key).sum(dim=-1) * self.head_channels**-0.5
+        products = self.w_qs(query)[:, None] * self.w_ks(view_vectors)
+        scores = linear(products, self._heads(products)) * self.head_channels**-0.5
         return torch.softmax(scores, dim=1)
 
     def forward(
         self, query: Float[Tensor, "B *points Q"], view_vectors: Float[Tensor, "B S *points C"]
     ) -> Float[Tensor, "B *points Q"]:
         weight = self.attention(query, view_vectors)
-        value = self.w_vs(view_vectors).unflatten(-1, (self.num_heads, self.head_channels))
-        attended = (weight[..., None] * value).sum(dim=1).flatten(-2)
+        attended = (linear(weight, self._heads(weight).mT) * self.w_vs(view_vectors)).sum(dim=1)
         return self.fc(attended) + query
+
+    def _heads(self, like: Tensor) -> Float[Tensor, "8 32"]:
+        """Ones where a channel belongs to a head: sums over a head's channels, and its transpose copies to them."""
+        return torch.eye(self.num_heads, device=like.device, dtype=like.dtype).repeat_interleave(
+            self.head_channels, dim=1
+        )
 
 
 class SpatialViewAggregator(nn.Module):
@@ -101,9 +106,9 @@ class SpatialViewAggregator(nn.Module):
         view_channels = seen_channels + DIRECTION_CHANNELS
         self.agg = ViewAggregator(seen_channels)
         self.lr0 = linear_relu(VOXEL_CHANNELS + AGGREGATED_CHANNELS, HIDDEN_CHANNELS)
-        self.sigma = nn.Sequential(nn.Linear(HIDDEN_CHANNELS, 1), nn.Softplus())
+        self.sigma = nn.Sequential(PointwiseLinear(HIDDEN_CHANNELS, 1), nn.Softplus())
         self.color = nn.Sequential(
-            nn.Linear(POINT_CHANNELS + view_channels, 64), nn.ReLU(), nn.Linear(64, 1), nn.ReLU()
+            PointwiseLinear(POINT_CHANNELS + view_channels, 64), nn.ReLU(), PointwiseLinear(64, 1), nn.ReLU()
         )
         for part in (self.agg, self.lr0, self.sigma, self.color):
             part.apply(_initialise_linear)
@@ -127,8 +132,8 @@ class SpatialViewAggregator(nn.Module):
         """A convex combination of the views' colours."""
         layer = self.color[0]
         of_point, of_view = layer.weight.split([POINT_CHANNELS, view_vectors.shape[-1]], dim=1)
-        shared = functional.linear(point_features, of_point, layer.bias)
-        hidden = functional.relu(functional.linear(view_vectors, of_view) + shared[:, None])
+        shared = linear(point_features, of_point, layer.bias)
+        hidden = functional.relu(linear(view_vectors, of_view) + shared[:, None])
         weight = torch.softmax(self.color[3](self.color[2](hidden)), dim=1)
         rgb = view_vectors[..., -DIRECTION_CHANNELS - 3 : -DIRECTION_CHANNELS]
         return (weight * rgb).sum(dim=1)

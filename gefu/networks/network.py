@@ -13,17 +13,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from common.cameras import scale_intrinsics
+from common.cameras import camera_center, scale_intrinsics
 from common.depth_hypotheses import regress
-from common.feature_sampling import resize, sample_volume, target_to_source, warp_features
+from common.feature_sampling import resize, sample_volume, target_to_source
+from common.models.mlp import linear_relu
+from common.ops.plane_sweep import sweep_variance, warp_features
+from common.ops.view_sampling import sample_views
 from common.rays import camera_rays
 from gefu.networks.cost_reg_net import CoarseCostRegNet, FineCostRegNet
-from gefu.networks.cost_volume import ConsistencyWeight, adaptive_cost_aggregation, aggregate_variance
+from gefu.networks.cost_volume import ConsistencyWeight, adaptive_cost_aggregation
 from gefu.networks.depth import LevelDepth, coarse_hypotheses, fine_hypotheses
 from gefu.networks.feature_net import FeatureNet, FeaturePyramid, ImageDecoder
 from gefu.networks.fusion import color_head, consistency_aware_fusion, inconsistency, score_head
-from gefu.networks.nerf import POINT_CHANNELS, SpatialViewAggregator, linear_relu
-from gefu.networks.rendering import RenderedLevel, composite_samples, sample_rays, view_vectors
+from gefu.networks.nerf import POINT_CHANNELS, SpatialViewAggregator
+from gefu.networks.rendering import RenderedLevel, composite_samples, sample_rays
 from gefu.networks.settings import LevelSettings, NetworkSettings, settings_from_config
 
 Batch = Mapping[str, Any]
@@ -112,7 +115,7 @@ class Network(nn.Module):
 
         h, w = scaled(height, coarse.volume_scale), scaled(width, coarse.volume_scale)
         depth_values = coarse_hypotheses(batch["near_far"], coarse.num_planes, h, w)
-        cost_volume = aggregate_variance(self._warp(features.level(0), batch, coarse, depth_values))
+        cost_volume = sweep_variance(features.level(0), self._matrix(batch, coarse), depth_values)
         volume, logits = self.cost_reg_0(cost_volume)
         disparities = 1.0 / depth_values.clamp(min=1e-6)
         coarse_depth = LevelDepth(*regress(logits, disparities), disparities[:, 0], disparities[:, -1])
@@ -124,10 +127,11 @@ class Network(nn.Module):
 
         h, w = scaled(height, fine.volume_scale), scaled(width, fine.volume_scale)
         depth_values = fine_hypotheses(coarse_depth, fine.num_planes, h, w)
-        warped = self._warp(features.level(1), batch, fine, depth_values)
+        matrix = self._matrix(batch, fine)
         if rendered is None:
-            cost_volume = aggregate_variance(warped)
+            cost_volume = sweep_variance(features.level(1), matrix, depth_values)
         else:
+            warped = warp_features(features.level(1), matrix, depth_values)
             cost_volume = adaptive_cost_aggregation(warped, self.conv_transmit(rendered.as_image()), self.omega)
         volume, logits = self.cost_reg_1(cost_volume)
         near, far = depth_values[:, 0].detach(), depth_values[:, -1].detach()
@@ -138,15 +142,11 @@ class Network(nn.Module):
             outputs |= level_outputs(rendered, 1) | self._fuse(features, batch, rendered)
         return outputs
 
-    def _warp(
-        self,
-        features: Float[Tensor, "B S C h w"],
-        batch: Batch,
-        level: LevelSettings,
-        depth_values: Float[Tensor, "B D H W"],
-    ) -> Float[Tensor, "B S C D H W"]:
+    @staticmethod
+    def _matrix(batch: Batch, level: LevelSettings) -> Float[Tensor, "B S 3 4"]:
+        """Target to source, between the level's volume and the features that are warped into it."""
         cameras = batch["src_ixts"], batch["src_exts"], batch["tar_ixt"], batch["tar_ext"]
-        return warp_features(features, target_to_source(*cameras, level.warp_scale, level.volume_scale), depth_values)
+        return target_to_source(*cameras, level.warp_scale, level.volume_scale)
 
     def _render(
         self,
@@ -163,8 +163,12 @@ class Network(nn.Module):
         samples = sample_rays(depth, *target_rays(batch, index, level, size), level.num_samples, inverse=index == 0)
         voxel_features = sample_volume(volume, samples.coordinates)
         source_intrinsics = scale_intrinsics(batch["src_ixts"], level.render_scale)
-        vectors = view_vectors(
-            features.blend_maps[index], samples.points, source_intrinsics, batch["src_exts"], batch["tar_ext"]
+        vectors = sample_views(
+            features.blend_maps[index],
+            samples.points,
+            source_intrinsics,
+            batch["src_exts"],
+            camera_center(batch["tar_ext"]),
         )
         radiance_field = (self.nerf_0, self.nerf_1)[index]
         rgb, density, point_features = radiance_field(voxel_features, vectors)

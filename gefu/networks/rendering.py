@@ -6,10 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from common.cameras import camera_center, project
 from common.compositing import alpha_from_density, composite, weights_from_alpha
 from common.depth_hypotheses import between, unit_steps
-from common.feature_sampling import sample_image
 from common.rays import pixel_grid
 from gefu.networks.depth import LevelDepth, ray_interval, volume_coordinate
 
@@ -54,47 +52,6 @@ def sample_rays(
     through = volume_coordinate(z_vals, depth.near, depth.far, inverse)
     coordinates = torch.cat([across[:, :, None].expand(*through.shape, 2), through[..., None]], dim=-1)
     return RaySamples(points, z_vals, coordinates)
-
-
-def direction_features(
-    points: Float[Tensor, "B H W N 3"],
-    source_centers: Float[Tensor, "B S 3"],
-    target_center: Float[Tensor, "B 3"],
-) -> Float[Tensor, "B S H W N 4"]:
-    """How differently source and target look at a point: the direction between their unit rays a - b, and a . b."""
-    from_target = points - target_center[:, None, None, None]
-    from_source = points[:, None] - source_centers[:, :, None, None, None]
-    a = from_target / (from_target.norm(dim=-1, keepdim=True) + 1e-6)
-    b = from_source / (from_source.norm(dim=-1, keepdim=True) + 1e-6)
-    a = a[:, None]
-    difference = a - b
-    direction = difference / difference.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-    return torch.cat([direction, (a * b).sum(dim=-1, keepdim=True)], dim=-1)
-
-
-def view_vectors(
-    maps: Float[Tensor, "B S C h w"],
-    points: Float[Tensor, "B H W N 3"],
-    source_intrinsics: Float[Tensor, "B S 3 3"],
-    source_world_to_cam: Float[Tensor, "B S 4 4"],
-    target_world_to_cam: Float[Tensor, "B 4 4"],
-) -> Float[Tensor, "B S H W N C+4"]:
-    """[features, rgb, direction, dot] of every sample in every source view.
-
-    Args:
-        maps: Features and colours of the sources; the border value stands for what lies outside.
-        points: World positions of the samples.
-        source_intrinsics: At the size of `maps`.
-        source_world_to_cam: Of the sources.
-        target_world_to_cam: Of the target.
-    """
-    B, S = maps.shape[:2]
-    flat = points.reshape(B, 1, -1, 3).expand(-1, S, -1, -1)
-    pixels, _ = project(flat, source_intrinsics, source_world_to_cam)
-    seen = sample_image(maps.flatten(0, 1), pixels.flatten(0, 1), padding="border")
-    seen = seen.reshape(B, S, -1, *points.shape[1:4]).movedim(2, -1)
-    direction = direction_features(points, camera_center(source_world_to_cam), camera_center(target_world_to_cam))
-    return torch.cat([seen, direction], dim=-1)
 
 
 @dataclass(frozen=True)

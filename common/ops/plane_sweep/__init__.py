@@ -1,0 +1,175 @@
+"""Plane sweep: source features seen by every target pixel at every hypothetical depth, and their aggregation.
+
+A target pixel (u, v) at depth d lands in a source view at
+
+    z' (x, y, 1) = M[:, :3] (u, v, 1) + M[:, 3] / d         M from `common.feature_sampling.target_to_source`
+
+The features are read there by bilinear interpolation between pixel centres, zero outside the source image; a point
+behind the source camera is not treated specially (z' is kept above 1e-6).
+
+    mean_c = 1/S sum_s f_sc        variance_c = 1/S sum_s f_sc^2 - mean_c^2        context_c = mean_c^2 / S
+
+`sweep_variance` fuses the warp with this aggregation: the features seen in the single views are never stored. (The
+context is what the released GeFu computes; a cascade that wants the variance alone takes the first half.)
+
+Results have channels innermost in memory, whatever the order of axes says.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from common.ops._backends import Backend, choose
+from common.rays import pixel_grid
+
+
+def warp_features(
+    features: Float[Tensor, "B S C h w"],
+    matrix: Float[Tensor, "B S 3 4"],
+    depth: Float[Tensor, "B D H W"],
+    backend: Backend = "auto",
+) -> Float[Tensor, "B S C D H W"]:
+    """Source features seen by every target pixel at every hypothesis.
+
+    Differentiable once in `features` and `depth` (the reference also in `matrix`, and as often as PyTorch's sampling).
+
+    Args:
+        features: Of the source views.
+        matrix: Target to source, see the module.
+        depth: Hypotheses of every target pixel, z in the target camera, not zero.
+        backend: See `common.ops`.
+    """
+    fast = _available(matrix)
+    chosen = choose("warp_features", backend, (features, matrix, depth), fast)
+    if chosen == "torch":
+        return _warp_features_torch(features, matrix, depth)
+    kernels = _NumbaWarp if chosen == "numba" else _triton("Warp")
+    return kernels.apply(_innermost(features), matrix.contiguous(), depth.contiguous()).permute(0, 1, 5, 2, 3, 4)
+
+
+def sweep_variance(
+    features: Float[Tensor, "B S C h w"],
+    matrix: Float[Tensor, "B S 3 4"],
+    depth: Float[Tensor, "B D H W"],
+    backend: Backend = "auto",
+) -> Float[Tensor, "B 2*C D H W"]:
+    """Variance over the views, then context, of the features seen at every hypothesis.
+
+    Differentiable once in `features`; where `depth` needs a gradient the reference runs (a named back-end refuses).
+
+    Args:
+        features: Of the source views.
+        matrix: Target to source, see the module.
+        depth: Hypotheses of every target pixel, z in the target camera, not zero.
+        backend: See `common.ops`.
+    """
+    fast = () if depth.requires_grad and torch.is_grad_enabled() else _available(matrix)
+    chosen = choose("sweep_variance", backend, (features, matrix, depth), fast)
+    if chosen == "torch":
+        return _sweep_variance_torch(features, matrix, depth)
+    kernels = _NumbaVariance if chosen == "numba" else _triton("Variance")
+    return kernels.apply(_innermost(features), matrix.contiguous(), depth.contiguous()).permute(0, 4, 1, 2, 3)
+
+
+def _available(matrix: Tensor) -> tuple[str, ...]:
+    """The kernels treat the cameras as constants."""
+    return () if matrix.requires_grad and torch.is_grad_enabled() else ("numba", "triton")
+
+
+def _innermost(features: Float[Tensor, "B S C h w"]) -> Float[Tensor, "B S h w C"]:
+    return features.permute(0, 1, 3, 4, 2).contiguous()
+
+
+def warp_pixels(matrix: Float[Tensor, "B S 3 4"], depth: Float[Tensor, "B D H W"]) -> Float[Tensor, "B S D H W 2"]:
+    """Source pixels (x, y) of every target pixel at every hypothesis."""
+    _, _, H, W = depth.shape
+    pixels = pixel_grid(H, W, like=matrix)
+    homogeneous = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
+    rotated = torch.einsum("bsij,hwj->bsihw", matrix[..., :3], homogeneous)
+    projected = rotated[:, :, :, None] + matrix[..., 3, None, None, None] / depth[:, None, None]
+    x, y, z = projected.unbind(dim=2)
+    z = z.clamp(min=1e-6)
+    return torch.stack([x / z, y / z], dim=-1)
+
+
+def _warp_features_torch(features: Tensor, matrix: Tensor, depth: Tensor) -> Tensor:
+    B, S, C, h, w = features.shape
+    _, D, H, W = depth.shape
+    size = matrix.new_tensor([w - 1, h - 1]).clamp(min=1)
+    grid = (warp_pixels(matrix, depth) * (2.0 / size) - 1.0).reshape(B * S, D * H, W, 2)
+    warped = functional.grid_sample(features.flatten(0, 1), grid, padding_mode="zeros", align_corners=True)
+    return warped.reshape(B, S, C, D, H, W)
+
+
+def _sweep_variance_torch(features: Tensor, matrix: Tensor, depth: Tensor) -> Tensor:
+    warped = _warp_features_torch(features, matrix, depth)
+    mean_square = warped.mean(dim=1).square()
+    variance = warped.square().mean(dim=1) - mean_square
+    return torch.cat([variance, mean_square / warped.shape[1]], dim=1)
+
+
+class _NumbaWarp(torch.autograd.Function):
+    """Channels innermost: features `B S h w C` to `B S D H W C`."""
+
+    @staticmethod
+    def forward(ctx, features: Tensor, matrix: Tensor, depth: Tensor) -> Tensor:
+        from common.ops._compile import launch
+        from common.ops.plane_sweep import numba_kernels
+
+        ctx.save_for_backward(features, matrix, depth)
+        B, S, _, _, C = features.shape
+        warped = features.new_empty(B, S, *depth.shape[1:], C)
+        launch(numba_kernels.warp_forward, warped[..., 0, 0].numel(), features, matrix, depth, warped)
+        return warped
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
+        from common.ops._compile import launch
+        from common.ops.plane_sweep import numba_kernels
+
+        features, matrix, depth = ctx.saved_tensors
+        grad = grad.contiguous()
+        grad_features = grad_depth = None
+        if ctx.needs_input_grad[0]:
+            grad_features = torch.zeros_like(features)
+            tasks = grad.shape[0] * grad.shape[1] * numba_kernels.channel_blocks(grad.shape[-1])
+            launch(numba_kernels.warp_backward_features, tasks, grad, matrix, depth, grad_features)
+        if ctx.needs_input_grad[2]:
+            grad_depth = torch.empty_like(depth)
+            launch(numba_kernels.warp_backward_depth, depth[..., 0].numel(), grad, features, matrix, depth, grad_depth)
+        return grad_features, None, grad_depth
+
+
+class _NumbaVariance(torch.autograd.Function):
+    """Channels innermost: features `B S h w C` to `B D H W 2C`."""
+
+    @staticmethod
+    def forward(ctx, features: Tensor, matrix: Tensor, depth: Tensor) -> Tensor:
+        from common.ops._compile import launch
+        from common.ops.plane_sweep import numba_kernels
+
+        ctx.save_for_backward(features, matrix, depth)
+        volume = features.new_empty(*depth.shape, 2 * features.shape[-1])
+        launch(numba_kernels.variance_forward, depth[..., 0].numel(), features, matrix, depth, volume)
+        return volume
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        from common.ops._compile import launch
+        from common.ops.plane_sweep import numba_kernels
+
+        features, matrix, depth = ctx.saved_tensors
+        grad_features = torch.zeros_like(features)
+        tasks = features.shape[0] * numba_kernels.channel_blocks(features.shape[-1])
+        launch(numba_kernels.variance_backward, tasks, grad.contiguous(), features, matrix, depth, grad_features)
+        return grad_features, None, None
+
+
+def _triton(name: str) -> type[torch.autograd.Function]:
+    from common.ops.plane_sweep import triton_kernels
+
+    return getattr(triton_kernels, name)
