@@ -20,7 +20,7 @@ from typing import Literal
 
 from common.datasets.mvsnet_views import read_pairs, read_view
 from common.datasets.scene import DepthFile, MaskFile, Scene
-from common.datasets.validation import checked_scene
+from common.datasets.validation import checked_scene, inside
 from common.io.images import read_image_size
 from common.io.pfm import read_pfm_header
 
@@ -59,6 +59,7 @@ def read_dtu(
         ValueError: A file contradicts the layout; the sentence names it.
     """
     folder = Path(folder)
+    inside(folder, scan, "the list of scans")
     if packaging not in ("train", "raw"):
         raise ValueError(f"packaging must be 'train' or 'raw', got '{packaging}'")
     if depth == "pseudo" and packaging == "train":

@@ -13,7 +13,7 @@ import numpy as np
 from common.datasets.dtu import NUM_LIGHTS
 from common.datasets.photographs import image_file
 from common.datasets.scene import Scene, View
-from common.datasets.validation import check_view, checked_scene
+from common.datasets.validation import check_view, checked_scene, inside
 from common.io.data_files import read_tokens
 from common.io.idr_cameras import decompose_projection
 
@@ -31,6 +31,7 @@ def read_dtu_original(folder: str | Path, scan: str, *, light: int = 3) -> Scene
         ValueError: A file is broken, or view indices have gaps.
     """
     folder = Path(folder)
+    inside(folder, scan, "the list of scans")
     if light not in range(NUM_LIGHTS):
         raise ValueError(f"DTU has lights 0 to {NUM_LIGHTS - 1}, got {light}")
     images = sorted((folder / "Rectified" / scan).glob(f"rect_[0-9][0-9][0-9]_{light}_r*.png"))

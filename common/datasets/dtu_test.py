@@ -14,7 +14,7 @@ from common.datasets.mvsnet_views import read_view
 from common.datasets.neus import read_neus
 from common.datasets.photographs import list_photographs
 from common.datasets.scene import MaskFile, Scene
-from common.datasets.validation import checked_scene
+from common.datasets.validation import checked_scene, inside
 
 CLEANING_THRESHOLD = 128  # mesh cleaning keeps what is brighter in the mask
 
@@ -35,6 +35,7 @@ def read_dtu_test(
         ValueError: A file is broken, or a picture's name is no view index.
     """
     folder = Path(folder)
+    inside(folder, scan, "the list of scans")
     cameras, images = folder / "cameras", folder / scan / "image"
     if not cameras.is_dir():
         return read_neus(folder / scan, mask_threshold=mask_threshold)

@@ -180,6 +180,11 @@ def test_choices_that_do_not_exist_are_refused(train):
         read_dtu(train, "scan7", light=7)
 
 
+def test_a_scan_list_cannot_lead_out_of_the_folder(train):
+    with pytest.raises(ValueError, match=r"the list of scans names the file '../../scan7', which is not inside"):
+        read_dtu(train, "../../scan7")
+
+
 def test_the_reader_writes_nothing(written, tmp_path):
     before = sorted(written[0].rglob("*"))
     read_dtu(written[0], "scan7")
