@@ -45,13 +45,13 @@ class Layout:
 
     Attributes:
         name: Folder level of point clouds ("dtu", "llff", "nerf").
-        read: Data root, scene name, and whether it is for training, to `Scene`.
+        read: Data root and scene name to `Scene`.
         scenes: The scenes that are used where neither `scene` nor a list file names any.
         nearest_sources_only: Training draws from the first n + 1 of the pool (DTU) or from all of it.
     """
 
     name: str
-    read: Callable[[Path, str, bool], Scene]
+    read: Callable[[Path, str], Scene]
     scenes: tuple[str, ...]
     nearest_sources_only: bool
 
@@ -70,7 +70,7 @@ def find_layout(module: str) -> Layout:
     """
     lists = splits()
     layouts = {
-        "dtu": Layout("dtu", _read_dtu, (), True),
+        "dtu": Layout("dtu", read_dtu, (), True),
         "llff": Layout("llff", _read_llff, tuple(lists["llff_scenes"]), False),
         "nerf": Layout("nerf", _read_nerf, tuple(lists["nerf_scenes"]), False),
     }
@@ -102,7 +102,7 @@ def read_scenes(layout: Layout, settings: Any, workspace: str = ".") -> list[Sce
         )
     training = settings.split == "train"
     return [
-        _choose_views(layout, layout.read(root, name, training), training, bool(settings.scene)) for name in present
+        _choose_views(layout, layout.read(root, name), training, bool(settings.scene)) for name in present
     ]
 
 
@@ -119,15 +119,11 @@ def _listed_scenes(layout: Layout, settings: Any, root: Path) -> Sequence[str]:
     return sorted(found, key=lambda name: (len(name), name))
 
 
-def _read_dtu(root: Path, name: str, training: bool) -> Scene:
-    return read_dtu(root, name, depth="none" if training else "raw")  # the loss looks at no depth
-
-
-def _read_llff(root: Path, name: str, training: bool) -> Scene:
+def _read_llff(root: Path, name: str) -> Scene:
     return read_llff(root / name)
 
 
-def _read_nerf(root: Path, name: str, training: bool) -> Scene:
+def _read_nerf(root: Path, name: str) -> Scene:
     return read_nerf_synthetic(root / name, ("train",), near_far=NERF_NEAR_FAR)
 
 
