@@ -61,13 +61,6 @@ def rotation_x(angle: float) -> Float[np.ndarray, "3 3"]:
     return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
 
 
-def random_rotation(rng: np.random.Generator) -> Float[np.ndarray, "3 3"]:
-    """Uniform over all rotations."""
-    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
-    q = q * np.sign(np.diag(r))
-    return q if np.linalg.det(q) > 0 else -q
-
-
 def smooth_normals(vertices: Float[np.ndarray, "P 3"], faces: Int[np.ndarray, "T 3"]) -> Float[np.ndarray, "P 3"]:
     """Area-weighted vertex normals; vertices at the same place (seams) share theirs."""
     corners = vertices[faces]
