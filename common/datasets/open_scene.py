@@ -5,9 +5,11 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from common.datasets.blendedmvs import read_blendedmvs
 from common.datasets.colmap import has_colmap_model, read_colmap
+from common.datasets.depth_range_estimation import with_estimated_bounds
 from common.datasets.dtu import Packaging, read_dtu
 from common.datasets.dtu_neuray import read_dtu_neuray_test, read_dtu_neuray_train
 from common.datasets.dtu_original import read_dtu_original
@@ -43,7 +45,11 @@ class Layout:
 
 
 def open_scene(
-    path: str | Path, layout: str | None = None, *, near_far: tuple[float, float] | None = None, **options: object
+    path: str | Path,
+    layout: str | None = None,
+    *,
+    near_far: tuple[float, float] | Literal["estimate"] | None = None,
+    **options: object,
 ) -> Scene:
     """The scene in a folder (or in the json or xml that describes it).
 
@@ -51,7 +57,8 @@ def open_scene(
         path: Of the scene; of the whole data set for layouts whose scenes share folders (DTU, RealEstate10K), with the
             scene as an option.
         layout: A name of `LAYOUTS`; None recognises it.
-        near_far: Depth bounds for all views in place of the layout's own.
+        near_far: Depth bounds for all views in place of the layout's own; "estimate" finds them from the pictures for
+            the views that have none.
         options: Arguments of the layout's reader, such as `downscale` for "llff" and `scan` for "dtu".
 
     Raises:
@@ -70,6 +77,8 @@ def open_scene(
     if unknown:
         raise ValueError(f"layout '{name}' has no option '{unknown[0]}'; it has {', '.join(allowed) or 'none'}")
     scene = read(path, **options)
+    if near_far == "estimate":
+        return with_estimated_bounds(scene) if any(view.near_far is None for view in scene.views) else scene
     if near_far is None:
         return scene
     return dataclasses.replace(scene, views=tuple(dataclasses.replace(view, near_far=near_far) for view in scene.views))

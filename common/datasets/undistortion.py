@@ -16,6 +16,8 @@ lens did not see are black. Formulas, with r^2 = x^2 + y^2 and theta = atan(r):
                x' = a (1 + k1 s + k2 s^2 + k3 s^3 + k4 s^4) + 2 p1 a b + p2 (s + 2 a^2) + sx1 s
 """
 
+import functools
+
 import cv2
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -80,8 +82,7 @@ def undistort_image(
     """
     if lens is None or lens.is_zero:
         return image
-    pixels = distort_points(_rays_of_pixels(image.shape, intrinsics, pixel_origin), lens)
-    return _remap(image, _to_pixels(pixels, intrinsics, pixel_origin), interpolation)
+    return _remap(image, _lens_map(image.shape[:2], _as_tuple(intrinsics), lens, pixel_origin), interpolation)
 
 
 def distort_image(
@@ -143,6 +144,20 @@ _MODELS = {
 }
 
 
+# The pictures of a capture share one lens; a map of 2 million pixels takes 16 MB and half a second.
+@functools.lru_cache(maxsize=2)
+def _lens_map(
+    size: tuple[int, int], intrinsics: tuple[float, ...], lens: Distortion, origin: PixelOrigin
+) -> Float[np.ndarray, "H W 2"]:
+    """Array positions at which the lens put the rays of a pinhole's pixels."""
+    matrix = np.array(intrinsics).reshape(3, 3)
+    return _to_pixels(distort_points(_rays_of_pixels(size, matrix, origin), lens), matrix, origin)
+
+
+def _as_tuple(intrinsics: Float[np.ndarray, "3 3"]) -> tuple[float, ...]:
+    return tuple(intrinsics.ravel().tolist())
+
+
 def _rays_of_pixels(shape: tuple[int, ...], intrinsics: np.ndarray, origin: PixelOrigin) -> Float[np.ndarray, "H W 2"]:
     """(x, y) on the plane z = 1 behind every pixel centre."""
     H, W = shape[:2]
@@ -157,10 +172,9 @@ def _to_pixels(rays: np.ndarray, intrinsics: np.ndarray, origin: PixelOrigin) ->
     """Array positions of rays: the top-left pixel is (0, 0)."""
     shift = 0.5 if origin == "corner" else 0.0
     pixels = rays @ intrinsics[:2, :2].T + intrinsics[:2, 2] - shift
-    return np.nan_to_num(pixels, nan=-LARGEST_PIXEL).clip(-LARGEST_PIXEL, LARGEST_PIXEL)
+    return np.nan_to_num(pixels, nan=-LARGEST_PIXEL).clip(-LARGEST_PIXEL, LARGEST_PIXEL).astype(np.float32)
 
 
 def _remap(image: np.ndarray, pixels: np.ndarray, interpolation: int) -> np.ndarray:
-    maps = pixels.astype(np.float32)
     source = image.astype(np.uint8) if image.dtype == bool else image
-    return cv2.remap(source, maps, None, interpolation, borderMode=cv2.BORDER_CONSTANT).astype(image.dtype)
+    return cv2.remap(source, pixels, None, interpolation, borderMode=cv2.BORDER_CONSTANT).astype(image.dtype)
