@@ -1,0 +1,5 @@
+"""Classical view synthesis without any learning: what every method has to beat, in the same run, on the same inputs.
+
+nearest_view            the nearest photograph, unchanged
+plane_sweep_blending    depth by a plane sweep, then the photographs blended through it
+"""

@@ -1,0 +1,107 @@
+"""Render held-out views with every method that is ready and show them on one page.
+
+    python tools/make_demo.py --output demo                              two generated scenes
+    python tools/make_demo.py --scene my_photos --output demo_photos     your own posed photographs, in any layout
+
+The page is `index.html` in the output folder: one file that opens offline. `results.json` beside it has every number.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+import gefu
+from common.baselines.nearest_view import NearestView
+from common.baselines.plane_sweep_blending import PlaneSweepBlending
+from common.demo.blocks import page_html
+from common.demo.compare import Contestant, compare
+from common.demo.report import MethodSection, build_section, numbers
+from common.demo.scenes import DemoScene, generated_scene, own_scene
+from common.entry_point import run_command
+from common.io.atomic import atomic_path
+from common.metrics.lpips import Lpips, load_lpips
+from common.metrics.protocols import find_protocol
+
+SEEDS = (1, 2)  # training uses seeds from 1000 on
+SIZE = (320, 256)
+PROTOCOL = find_protocol("standard")
+TITLE = "Polyview demo"
+LEAD = "New views of scenes that nobody was trained on, from three photographs each, beside the photograph held out."
+FOOT = "One run of tools/make_demo.py made every number and picture of this page; results.json has the numbers."
+GEFU_LEAD = (
+    "GeFu (Liu et al., CVPR 2024) renders a new view in one forward pass: a coarse and a fine plane sweep over learned "
+    "features give geometry, two decoders give colours, and both are fused by how well they fit the photographs.",
+    "It is compared in the same run with two classical ways that need no training: the nearest photograph as it is, "
+    "and a plane sweep with semi-global matching and visibility-aware blending.",
+)
+BASELINES = (
+    Contestant("plane_sweep", "Plane-sweep blending", PlaneSweepBlending, is_baseline=True),
+    Contestant("nearest", "Nearest photograph", NearestView, is_baseline=True),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the page that the command line asks for."""
+    options = _parse(arguments)
+    scenes = _scenes(options)
+    methods = _methods(options, scenes)
+    sections = [build_section(method, options.output) for method in methods]
+    results = {method.key: numbers(method) for method in methods}
+    with atomic_path(options.output / "results.json") as path:
+        path.write_text(json.dumps(results, indent=1), encoding="utf8")
+    with atomic_path(options.output / "index.html") as path:
+        path.write_text(page_html(TITLE, LEAD, sections, FOOT), encoding="utf8")
+    for method in methods:
+        for row in results[method.key]["contestants"]:
+            print(f"{row['name']:<24}{row['mean']['psnr']:6.2f} dB{row['seconds_per_view']:8.2f} s per view")
+    print(f"open {options.output / 'index.html'}")
+
+
+def _scenes(options: argparse.Namespace) -> list[DemoScene]:
+    data = options.output / "data"
+    if options.scene is not None:
+        return [
+            own_scene(options.scene, data, layout=options.layout, near_far=options.near_far, num_held_out=options.views)
+        ]
+    print("making two scenes that no network was trained on", file=sys.stderr)
+    return [generated_scene(data, seed, SIZE, title=f"Scene {number}") for number, seed in enumerate(options.seeds, 1)]
+
+
+def _methods(options: argparse.Namespace, scenes: list[DemoScene]) -> list[MethodSection]:
+    """One entry per method that is ready."""
+    lpips, missing = _perceptual_metric()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    gefu_contestant = Contestant("gefu", "GeFu", partial(gefu.renderer, options.weights, device=device))
+    contestants = [gefu_contestant, *BASELINES]
+    found = compare(contestants, scenes, PROTOCOL, lpips=lpips, lpips_missing=missing, with_video=True)
+    return [MethodSection("gefu", "GeFu", GEFU_LEAD, found)]
+
+
+def _perceptual_metric() -> tuple[Lpips | None, str | None]:
+    try:
+        return load_lpips("vgg"), None
+    except FileNotFoundError as error:
+        return None, str(error).rstrip(".")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("demo"), help="folder of the page")
+    parser.add_argument("--scene", type=Path, help="your own posed photographs instead of generated scenes")
+    parser.add_argument("--layout", help="layout of --scene, where it cannot be recognised")
+    parser.add_argument("--near_far", type=float, nargs=2, metavar=("NEAR", "FAR"), help="depth bounds of --scene")
+    parser.add_argument("--views", type=int, default=4, help="how many views of --scene to hold out")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of the generated scenes")
+    parser.add_argument(
+        "--weights", help="GeFu checkpoint instead of the shipped one; 'random' for an untrained network"
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    run_command(main)
