@@ -1,6 +1,6 @@
-"""Resize feature maps, read volumes at continuous positions, and the matrix of a plane sweep.
+"""Resize feature maps, also within a window, and the matrix of a plane sweep.
 
-Everything is corner-aligned: the centres of the outermost pixels or voxels are the ends of the range.
+Everything is corner-aligned: the centres of the outermost pixels are the ends of the range.
 """
 
 import torch
@@ -17,16 +17,6 @@ def resize(x: Float[Tensor, "B C H W"], scale: float) -> Float[Tensor, "B C h w"
         return x
     size = (round(x.shape[-2] * scale), round(x.shape[-1] * scale))
     return functional.interpolate(x, size, mode="bilinear", align_corners=True)
-
-
-def sample_volume(
-    volume: Float[Tensor, "B C D H W"], coordinates: Float[Tensor, "B *points 3"]
-) -> Float[Tensor, "B *points C"]:
-    """Trilinear interpolation, zero outside; coordinates (x, y, z) run from 0 to 1 across (W, H, D), corner-aligned."""
-    B, C = volume.shape[:2]
-    grid = (coordinates * 2.0 - 1.0).reshape(B, 1, 1, -1, 3)
-    sampled = functional.grid_sample(volume, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-    return sampled.reshape(B, C, -1).mT.reshape(*coordinates.shape[:-1], C)
 
 
 def target_to_source(
@@ -46,3 +36,33 @@ def target_to_source(
     target = projection_matrix(scale_intrinsics(target_intrinsics.double(), target_scale), target_world_to_cam.double())
     matrix = source @ torch.linalg.inv(target)[:, None]
     return matrix[..., :3, :].to(source_intrinsics.dtype)
+
+
+def resize_window(
+    x: Float[Tensor, "B C h w"],
+    start: tuple[int, int],
+    full_size: tuple[int, int],
+    new_window: tuple[slice, slice],
+    new_full_size: tuple[int, int],
+) -> Float[Tensor, "B C H W"]:
+    """A window of the corner-aligned bilinear resize of a whole map, from a part of that map.
+
+    Args:
+        x: The part.
+        start: Row and column of the whole map where the part starts.
+        full_size: Height and width of the whole map.
+        new_window: Rows and columns of the resized map to return.
+        new_full_size: Height and width of the whole resized map.
+    """
+    size = tuple(part.stop - part.start for part in new_window)
+    if tuple(x.shape[-2:]) == full_size and size == new_full_size:
+        return functional.interpolate(x, size, mode="bilinear", align_corners=True)
+    for axis in range(2):
+        wanted = torch.arange(new_window[axis].start, new_window[axis].stop, device=x.device, dtype=torch.float64)
+        position = wanted * ((full_size[axis] - 1) / max(new_full_size[axis] - 1, 1)) - start[axis]
+        before = position.floor().long().clamp(0, x.shape[2 + axis] - 1)
+        after = (before + 1).clamp(max=x.shape[2 + axis] - 1)
+        fraction = (position - before).to(x.dtype).clamp(0, 1)
+        fraction = fraction[:, None] if axis == 0 else fraction
+        x = torch.lerp(x.index_select(2 + axis, before), x.index_select(2 + axis, after), fraction)
+    return x

@@ -3,6 +3,7 @@
 The children are called `conv` and `bn`, as in the released checkpoints of the cascade methods (GeFu among them).
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,7 +21,10 @@ class ConvBnRelu2d(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Float[Tensor, "B Cin H W"]) -> Float[Tensor, "B Cout h w"]:
-        return functional.relu(self.bn(self.conv(x)), inplace=True)
+        if _is_frozen(self.bn):
+            weight, bias = _fold(self.conv.weight, self.bn)
+            return functional.conv2d(x, weight, bias, self.conv.stride, self.conv.padding).relu_()
+        return self.bn(self.conv(x)).relu_()
 
 
 class ConvBnRelu3d(nn.Module):
@@ -32,8 +36,10 @@ class ConvBnRelu3d(nn.Module):
         self.bn = nn.BatchNorm3d(out_channels)
 
     def forward(self, x: Float[Tensor, "B Cin D H W"]) -> Float[Tensor, "B Cout d h w"]:
+        if _is_frozen(self.bn):
+            return conv3d(x, *_fold(self.conv.weight, self.bn), stride=self.conv.stride).relu_()
         x = conv3d(x, self.conv.weight, stride=self.conv.stride)
-        return functional.relu(_normalise_3d(x, self.bn), inplace=True)
+        return _normalise_3d(x, self.bn).relu_()
 
 
 class DeconvBn3d(nn.Sequential):
@@ -52,7 +58,22 @@ class DeconvBn3d(nn.Sequential):
         super().__init__(deconv, nn.BatchNorm3d(out_channels))
 
     def forward(self, x: Float[Tensor, "B Cin d h w"]) -> Float[Tensor, "B Cout D H W"]:
+        if _is_frozen(self[1]):
+            weight, bias = _fold(self[0].weight, self[1], channel_axis=1)
+            return conv_transpose3d(x, weight, bias, stride=self[0].stride)
         return _normalise_3d(conv_transpose3d(x, self[0].weight, stride=self[0].stride), self[1])
+
+
+def _is_frozen(norm: nn.Module) -> bool:
+    """The normalisation is a constant scale and offset, and nobody asks for gradients."""
+    return not norm.training and not torch.is_grad_enabled()
+
+
+def _fold(weight: Tensor, norm: nn.Module, channel_axis: int = 0) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the convolution that includes the normalisation of its result."""
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    shape = [-1 if axis == channel_axis else 1 for axis in range(weight.dim())]
+    return weight * scale.reshape(shape), norm.bias - norm.running_mean * scale
 
 
 def _normalise_3d(x: Float[Tensor, "B C D H W"], norm: nn.Module) -> Float[Tensor, "B C D H W"]:

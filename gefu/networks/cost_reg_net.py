@@ -35,7 +35,10 @@ class CoarseUNet(nn.Module):
 
     def decode(self, x: Float[Tensor, "B C D H W"]) -> Float[Tensor, "B 8 D H W"]:
         """Everything but the heads."""
-        full = self.conv0(x)
+        return self.decode_from(self.conv0(x))
+
+    def decode_from(self, full: Float[Tensor, "B 8 D H W"]) -> Float[Tensor, "B 8 D H W"]:
+        """What follows the first convolution."""
         half = self.conv2(self.conv1(full))
         quarter = self._third_scale(self.conv4(self.conv3(half)))
         half = half + self.conv9(quarter)
@@ -88,7 +91,11 @@ class RayRegNet(FineUNet):
         self.feat_conv = nn.Sequential(nn.Conv3d(8, channels, 3, padding=1, bias=False))
 
     def forward(self, x: Float[Tensor, "B C N H W"]) -> Float[Tensor, "B C N H W"]:
-        return conv3d(self.decode(x), self.feat_conv[0].weight)
+        return self.head(self.decode(x))
+
+    def head(self, x: Float[Tensor, "B 8 N H W"]) -> Float[Tensor, "B C N H W"]:
+        """The last convolution."""
+        return conv3d(x, self.feat_conv[0].weight)
 
 
 def _register_cost_heads(network: CoarseUNet) -> None:

@@ -31,9 +31,16 @@ class LevelDepth:
 
     def resized(self, height: int, width: int) -> "LevelDepth":
         """Every map resized, corner-aligned."""
-        maps = torch.stack([self.mean, self.std, self.near, self.far], dim=1)
-        maps = functional.interpolate(maps, (height, width), mode="bilinear", align_corners=True)
+        maps = functional.interpolate(self.stacked(), (height, width), mode="bilinear", align_corners=True)
         return LevelDepth(*maps.unbind(dim=1))
+
+    def stacked(self) -> Float[Tensor, "B 4 H W"]:
+        """The maps in the order of the attributes."""
+        return torch.stack([self.mean, self.std, self.near, self.far], dim=1)
+
+    def rows(self, start: int, stop: int) -> "LevelDepth":
+        """A strip of every map."""
+        return LevelDepth(*self.stacked()[:, :, start:stop].unbind(dim=1))
 
 
 def coarse_hypotheses(near_far: Float[Tensor, "B 2"], count: int, height: int, width: int) -> Float[Tensor, "B D H W"]:
@@ -42,11 +49,14 @@ def coarse_hypotheses(near_far: Float[Tensor, "B 2"], count: int, height: int, w
     return depth_values[:, :, None, None].expand(-1, -1, height, width)
 
 
-def fine_hypotheses(coarse: LevelDepth, count: int, height: int, width: int) -> Float[Tensor, "B D H W"]:
-    """Depths evenly spaced (in depth) over the coarse disparity plus and minus its deviation, within its range."""
-    coarse = coarse.resized(height, width)
-    near = torch.minimum(coarse.mean + coarse.std, coarse.near)
-    far = torch.maximum(coarse.mean - coarse.std, coarse.far)
+def fine_hypotheses(coarse: LevelDepth, count: int) -> Float[Tensor, "B D H W"]:
+    """Depths evenly spaced (in depth) over the coarse disparity plus and minus its deviation, within its range.
+
+    Args:
+        coarse: Resized to the fine volume.
+        count: Planes.
+    """
+    near, far = ray_interval(coarse, inverse=True)
     return between(1.0 / near, 1.0 / far, plane_steps(count, near), dim=1)
 
 

@@ -10,7 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from common.feature_sampling import resize_window
 from common.models.conv import ConvBnRelu2d
+from gefu.networks.windows import Window
 
 
 class FeaturePyramid(NamedTuple):
@@ -24,6 +26,16 @@ class FeaturePyramid(NamedTuple):
 def double(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C 2*H 2*W"]:
     """Corner-aligned bilinear enlargement by two."""
     return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+
+
+def double_window(
+    x: Float[Tensor, "B C H W"], scale: float, window: Window | None, picture: Window | None
+) -> Float[Tensor, "B C 2*H 2*W"]:
+    """The same of a window of a picture, `x` being its part at `scale`."""
+    if window is None or window == picture:
+        return double(x)
+    sizes = picture.size(scale), picture.size(2 * scale)
+    return resize_window(x, window.start(scale), sizes[0], window.slices(2 * scale), sizes[1])
 
 
 def two_convolutions(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Sequential:
@@ -51,8 +63,8 @@ class FeatureNet(nn.Module):
         full = self.conv0(images)
         half = self.conv1(full)
         quarter = self.toplayer(self.conv2(half))
-        half = double(quarter) + self.lat1(half)
-        full = double(half) + self.lat0(full)
+        half = double(quarter).add_(self.lat1(half))
+        full = double(half).add_(self.lat0(full))
         return FeaturePyramid(quarter, self.smooth1(half), self.smooth0(full))
 
 
@@ -69,9 +81,12 @@ class ImageDecoder(nn.Module):
         self.lat0 = nn.Conv2d(hidden_channels, out_channels, 1)
         self.out = nn.Conv2d(out_channels, out_channels, 3, padding=1)
 
-    def forward(self, x: Float[Tensor, "B Cin H W"]) -> Float[Tensor, "B Cout H W"]:
+    def forward(
+        self, x: Float[Tensor, "B Cin H W"], window: Window | None = None, picture: Window | None = None
+    ) -> Float[Tensor, "B Cout H W"]:
+        """The decoded image; with `window`, x is that part of a picture and is enlarged as the whole would be."""
         full = self.conv0(x)
         half = self.conv1(full)
         quarter = self.toplayer(self.conv2(half))
-        half = double(quarter) + self.lat1(half)
-        return self.out(double(half) + self.lat0(full))
+        half = double_window(quarter, 0.25, window, picture).add_(self.lat1(half))
+        return self.out(double_window(half, 0.5, window, picture).add_(self.lat0(full)))

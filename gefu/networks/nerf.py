@@ -44,7 +44,7 @@ class ViewAggregator(nn.Module):
         layer = self.global_fc[0]
         own, of_variance, of_mean = layer.weight.chunk(3, dim=1)
         shared = linear(variance, of_variance) + linear(mean, of_mean, layer.bias)
-        hidden = functional.relu(linear(g, own) + shared[:, None])
+        hidden = linear(g, own).add_(shared[:, None]).relu_()
         # The ReLU in front of the softmax is part of the released model.
         weight = torch.softmax(self.agg_w_fc(hidden), dim=1)
         return self.fc((weight * hidden).sum(dim=1))
@@ -118,9 +118,23 @@ class SpatialViewAggregator(nn.Module):
     def forward(
         self, voxel_features: Float[Tensor, "B H W N 8"], view_vectors: Float[Tensor, "B S H W N C"]
     ) -> tuple[Float[Tensor, "B H W N 3"], Float[Tensor, "B H W N"], Float[Tensor, "B H W N 88"]]:
-        descriptor = torch.cat([voxel_features, self.agg(view_vectors)], dim=-1)
-        x = self.lr0(descriptor)
-        x = self.regnet(x.permute(0, 4, 3, 1, 2)).permute(0, 3, 4, 2, 1)
+        descriptor = self.describe(voxel_features, view_vectors)
+        x = self.regnet(self.lr0(descriptor).permute(0, 4, 3, 1, 2)).permute(0, 3, 4, 2, 1)
+        return self.decode(x, descriptor, view_vectors)
+
+    def describe(
+        self, voxel_features: Float[Tensor, "B H W N 8"], view_vectors: Float[Tensor, "B S H W N C"]
+    ) -> Float[Tensor, "B H W N 24"]:
+        """What is known about a sample without its neighbours."""
+        return torch.cat([voxel_features, self.agg(view_vectors)], dim=-1)
+
+    def decode(
+        self,
+        x: Float[Tensor, "B H W N 64"],
+        descriptor: Float[Tensor, "B H W N 24"],
+        view_vectors: Float[Tensor, "B S H W N C"],
+    ) -> tuple[Float[Tensor, "B H W N 3"], Float[Tensor, "B H W N"], Float[Tensor, "B H W N 88"]]:
+        """Colour, density and feature of every sample, after `regnet`."""
         x = self.attn(x, view_vectors)
         density = self.sigma(x)[..., 0]
         point_features = torch.cat([x, descriptor], dim=-1)
@@ -133,7 +147,7 @@ class SpatialViewAggregator(nn.Module):
         layer = self.color[0]
         of_point, of_view = layer.weight.split([POINT_CHANNELS, view_vectors.shape[-1]], dim=1)
         shared = linear(point_features, of_point, layer.bias)
-        hidden = functional.relu(linear(view_vectors, of_view) + shared[:, None])
+        hidden = linear(view_vectors, of_view).add_(shared[:, None]).relu_()
         weight = torch.softmax(self.color[3](self.color[2](hidden)), dim=1)
         rgb = view_vectors[..., -DIRECTION_CHANNELS - 3 : -DIRECTION_CHANNELS]
         return (weight * rgb).sum(dim=1)

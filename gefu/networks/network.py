@@ -5,7 +5,6 @@
 Attributes that own parameters keep the names of the released checkpoint. Batch and result keep the paper's keys.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from common.cameras import camera_center, scale_intrinsics
 from common.depth_hypotheses import regress
-from common.feature_sampling import resize, sample_volume, target_to_source
+from common.feature_sampling import resize
 from common.models.mlp import linear_relu
 from common.ops.plane_sweep import sweep_variance, warp_features
 from common.ops.view_sampling import sample_views
-from common.rays import camera_rays
+from common.ops.volume_sampling import sample_volume
+from common.rays import pixel_grid
+from gefu.networks.batch_cameras import Batch, blend_cameras, scaled, sweep_matrix, target_matrix, target_rays
 from gefu.networks.cost_reg_net import CoarseCostRegNet, FineCostRegNet
 from gefu.networks.cost_volume import ConsistencyWeight, adaptive_cost_aggregation
 from gefu.networks.depth import LevelDepth, coarse_hypotheses, fine_hypotheses
@@ -28,8 +28,8 @@ from gefu.networks.fusion import color_head, consistency_aware_fusion, inconsist
 from gefu.networks.nerf import POINT_CHANNELS, SpatialViewAggregator
 from gefu.networks.rendering import RenderedLevel, composite_samples, sample_rays
 from gefu.networks.settings import LevelSettings, NetworkSettings, settings_from_config
+from gefu.networks.tiled import MAX_TILE_SIDE, TiledRendering
 
-Batch = Mapping[str, Any]
 IMAGE_CHANNELS = POINT_CHANNELS + 3
 
 
@@ -100,53 +100,56 @@ class Network(nn.Module):
         return SourceFeatures(pyramid, tuple(maps), (H, W))
 
     def render_target(
-        self, features: SourceFeatures, batch: Batch, size: tuple[int, int] | None = None
+        self, features: SourceFeatures, batch: Batch, size: tuple[int, int] | None = None, max_side: int = MAX_TILE_SIDE
     ) -> dict[str, Tensor]:
         """The target view of `batch` (`src_exts src_ixts tar_ext tar_ixt near_far`).
+
+        In eval mode without gradients the same is computed tile by tile, faster and in bounded memory.
 
         Args:
             features: Of the batch's source views.
             batch: Cameras; intrinsics at the full image size.
             size: Height and width of the target, by default those of the source images.
+            max_side: Largest side of such a tile in pixels.
         """
         height, width = size or features.size
         check_size(height, width, "the target")
+        if not self.training and not torch.is_grad_enabled():
+            return TiledRendering(self, features, batch, (height, width), max_side).run()
+        return self.render_whole(features, batch, (height, width))
+
+    def render_whole(self, features: SourceFeatures, batch: Batch, size: tuple[int, int]) -> dict[str, Tensor]:
+        """The forward pass as the paper draws it."""
         coarse, fine = self.settings.coarse, self.settings.fine
 
-        h, w = scaled(height, coarse.volume_scale), scaled(width, coarse.volume_scale)
-        depth_values = coarse_hypotheses(batch["near_far"], coarse.num_planes, h, w)
-        cost_volume = sweep_variance(features.level(0), self._matrix(batch, coarse), depth_values)
+        depth_values = coarse_hypotheses(batch["near_far"], coarse.num_planes, *scaled(size, coarse.volume_scale))
+        cost_volume = sweep_variance(features.level(0), sweep_matrix(batch, coarse), depth_values)
         volume, logits = self.cost_reg_0(cost_volume)
         disparities = 1.0 / depth_values.clamp(min=1e-6)
-        coarse_depth = LevelDepth(*regress(logits, disparities), disparities[:, 0], disparities[:, -1])
-        outputs = {"depth_mvs_level0": 1.0 / coarse_depth.mean, "std_level0": coarse_depth.std}
+        depth = LevelDepth(*regress(logits, disparities), disparities[:, 0], disparities[:, -1])
+        outputs = {"depth_mvs_level0": 1.0 / depth.mean, "std_level0": depth.std}
         rendered = None
         if coarse.is_rendered:
-            rendered = self._render(0, features, batch, volume, coarse_depth, (height, width))
-            outputs |= level_outputs(rendered, 0) | {"rgb_level0": as_rays(rendered.rgb)}
+            rendered = self._render(0, features, batch, volume, depth, scaled(size, coarse.render_scale))
+            outputs |= level_outputs(rendered, 0) | {"rgb_level0": rendered.rgb}
 
-        h, w = scaled(height, fine.volume_scale), scaled(width, fine.volume_scale)
-        depth_values = fine_hypotheses(coarse_depth, fine.num_planes, h, w)
-        matrix = self._matrix(batch, fine)
+        depth_values = fine_hypotheses(depth.resized(*scaled(size, fine.volume_scale)), fine.num_planes)
+        matrix = sweep_matrix(batch, fine)
         if rendered is None:
             cost_volume = sweep_variance(features.level(1), matrix, depth_values)
         else:
+            target = self.conv_transmit(rendered.image.movedim(-1, 1))
             warped = warp_features(features.level(1), matrix, depth_values)
-            cost_volume = adaptive_cost_aggregation(warped, self.conv_transmit(rendered.as_image()), self.omega)
+            cost_volume = adaptive_cost_aggregation(warped, target, self.omega)
         volume, logits = self.cost_reg_1(cost_volume)
         near, far = depth_values[:, 0].detach(), depth_values[:, -1].detach()
-        fine_depth = LevelDepth(*regress(logits, depth_values), near, far)
-        outputs |= {"depth_mvs_level1": fine_depth.mean, "std_level1": fine_depth.std}
+        depth = LevelDepth(*regress(logits, depth_values), near, far)
+        outputs |= {"depth_mvs_level1": depth.mean, "std_level1": depth.std}
         if fine.is_rendered:
-            rendered = self._render(1, features, batch, volume, fine_depth, (height, width))
-            outputs |= level_outputs(rendered, 1) | self._fuse(features, batch, rendered)
-        return outputs
-
-    @staticmethod
-    def _matrix(batch: Batch, level: LevelSettings) -> Float[Tensor, "B S 3 4"]:
-        """Target to source, between the level's volume and the features that are warped into it."""
-        cameras = batch["src_ixts"], batch["src_exts"], batch["tar_ixt"], batch["tar_ext"]
-        return target_to_source(*cameras, level.warp_scale, level.volume_scale)
+            rendered = self._render(1, features, batch, volume, depth, scaled(size, fine.render_scale))
+            decoded = self.autoencoder(rendered.image.movedim(-1, 1)).movedim(1, -1)
+            outputs |= level_outputs(rendered, 1) | self.fuse(rendered, decoded, features, batch)
+        return {name: as_rays(name, value) for name, value in outputs.items()}
 
     def _render(
         self,
@@ -157,77 +160,59 @@ class Network(nn.Module):
         depth: LevelDepth,
         size: tuple[int, int],
     ) -> RenderedLevel:
-        """The level's radiance field on the rays of the whole picture."""
-        level = (self.settings.coarse, self.settings.fine)[index]
-        size = scaled(size[0], level.render_scale), scaled(size[1], level.render_scale)
-        samples = sample_rays(depth, *target_rays(batch, index, level, size), level.num_samples, inverse=index == 0)
+        """The level's radiance field on the rays of the whole picture of the given size."""
+        level, radiance_field = self.level(index)
+        across = pixel_grid(*size, like=volume) / volume.new_tensor([size[1] - 1, size[0] - 1])
+        rays = target_rays(batch, index, level, size)
+        samples = sample_rays(depth.resized(*size), *rays, across, level.num_samples, inverse=index == 0)
         voxel_features = sample_volume(volume, samples.coordinates)
-        source_intrinsics = scale_intrinsics(batch["src_ixts"], level.render_scale)
-        vectors = sample_views(
-            features.blend_maps[index],
-            samples.points,
-            source_intrinsics,
-            batch["src_exts"],
-            camera_center(batch["tar_ext"]),
-        )
-        radiance_field = (self.nerf_0, self.nerf_1)[index]
+        vectors = sample_views(features.blend_maps[index], samples.points, *blend_cameras(batch, level))
         rgb, density, point_features = radiance_field(voxel_features, vectors)
         return composite_samples(rgb, density, point_features, samples.z_vals, self.settings.white_background)
 
-    def _fuse(self, features: SourceFeatures, batch: Batch, rendered: RenderedLevel) -> dict[str, Tensor]:
-        """The final colour from the blended one and the one regressed from decoded features."""
-        image = rendered.as_image()
-        decoded = self.autoencoder(image).movedim(1, -1)
+    def level(self, index: int) -> tuple[LevelSettings, SpatialViewAggregator]:
+        """Settings and radiance field of the coarse (0) or the fine (1) level."""
+        return ((self.settings.coarse, self.nerf_0), (self.settings.fine, self.nerf_1))[index]
+
+    def fuse(
+        self,
+        rendered: RenderedLevel,
+        decoded: Float[Tensor, "B H W 64"],
+        features: SourceFeatures,
+        batch: Batch,
+        start: tuple[int, int] = (0, 0),
+    ) -> dict[str, Tensor]:
+        """The final colour from the blended one and the one regressed from decoded features.
+
+        `start` is the row and column of the picture where `rendered` and `decoded` begin.
+        """
         regressed = self.color_rf(decoded)
         own_regressed = self.out_rf(torch.cat([decoded, regressed], dim=-1))
-        own_blended = self.out_nf(image.movedim(1, -1))
-
-        cameras = batch["src_ixts"], batch["src_exts"], batch["tar_ixt"], batch["tar_ext"]
-        seen = warp_features(features.level(2), target_to_source(*cameras), rendered.depth[:, None])[:, :, :, 0]
+        own_blended = self.out_nf(rendered.image)
+        matrix = target_matrix(batch, 1.0, 1.0, start)
+        seen = warp_features(features.level(2), matrix, rendered.depth[:, None])[:, :, :, 0]
         blended_score = self.wgt_nf(inconsistency(own_blended, seen))
         regressed_score = self.wgt_rf(inconsistency(own_regressed, seen))
         rgb, weights = consistency_aware_fusion(rendered.rgb, regressed, blended_score, regressed_score)
         if self.settings.reweighting:
             rgb = (rgb + rendered.rgb) / 2
         return {
-            "rgb_level1": as_rays(rgb),
-            "rgb_b_level1": as_rays(rendered.rgb),
-            "rgb_r_level1": as_rays(regressed),
-            "w_nf": as_rays(weights[..., :1]),
-            "w_rf": as_rays(weights[..., 1:]),
+            "rgb_level1": rgb,
+            "rgb_b_level1": rendered.rgb,
+            "rgb_r_level1": regressed,
+            "w_nf": weights[..., :1],
+            "w_rf": weights[..., 1:],
         }
 
 
-def target_rays(
-    batch: Batch, index: int, level: LevelSettings, size: tuple[int, int]
-) -> tuple[Float[Tensor, "B 3"], Float[Tensor, "B H W 3"]]:
-    """Centre and directions of the level's rays: those of the loader where the batch has them, else from the camera."""
-    rays = batch.get(f"rays_{index}")
-    if rays is None:
-        return camera_rays(scale_intrinsics(batch["tar_ixt"], level.render_scale), batch["tar_ext"], *size)
-    if rays.shape[1] != size[0] * size[1]:
-        raise ValueError(
-            f"rays_{index} must hold every pixel of a {size[0]} x {size[1]} picture, got {rays.shape[1]} rays"
-        )
-    return rays[:, 0, :3], rays[..., 3:6].unflatten(1, size)
-
-
 def level_outputs(rendered: RenderedLevel, level: int) -> dict[str, Tensor]:
-    """The entries that both levels share, pixels on one axis."""
-    return {
-        f"depth_level{level}": rendered.depth.flatten(1),
-        f"weights_level{level}": rendered.weights.flatten(1, 2),
-    }
+    """The entries that both levels share."""
+    return {f"depth_level{level}": rendered.depth, f"weights_level{level}": rendered.weights}
 
 
-def as_rays(image: Float[Tensor, "B H W C"]) -> Float[Tensor, "B R C"]:
-    """Pixels on one axis, row by row."""
-    return image.flatten(1, 2)
-
-
-def scaled(length: int, factor: float) -> int:
-    """A side of the image at a level's scale."""
-    return round(length * factor)
+def as_rays(name: str, value: Tensor) -> Tensor:
+    """An entry as the paper returns it: pixels on one axis, but for the maps of the cost volumes."""
+    return value if name.startswith(("depth_mvs", "std")) else value.flatten(1, 2)
 
 
 def check_size(height: int, width: int, what: str) -> None:

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from common.compositing import alpha_from_density, composite, weights_from_alpha
 from common.depth_hypotheses import between, unit_steps
-from common.rays import pixel_grid
 from gefu.networks.depth import LevelDepth, ray_interval, volume_coordinate
 
 
@@ -31,24 +30,23 @@ def sample_rays(
     depth: LevelDepth,
     origins: Float[Tensor, "B 3"],
     directions: Float[Tensor, "B H W 3"],
+    across: Float[Tensor, "H W 2"],
     count: int,
     inverse: bool,
 ) -> RaySamples:
     """`count` samples per pixel, evenly spaced over the pixel's interval, both ends included.
 
     Args:
-        depth: The level's maps, at any size.
+        depth: The level's maps, resized to the picture.
         origins: Centre of the target camera.
-        directions: Of unit z, through every pixel of the picture.
+        directions: Of unit z, through every pixel.
+        across: (x, y) of every pixel across the level's volume, 0 to 1.
         count: Samples per ray.
         inverse: The level works in disparity.
     """
-    height, width = directions.shape[1:3]
-    depth = depth.resized(height, width)
     z_vals = between(*ray_interval(depth, inverse), unit_steps(count, directions))
     along = 1.0 / z_vals.clamp(min=1e-6) if inverse else z_vals
     points = origins[:, None, None, None] + directions[..., None, :] * along[..., None]
-    across = pixel_grid(height, width, like=z_vals) / z_vals.new_tensor([width - 1, height - 1])
     through = volume_coordinate(z_vals, depth.near, depth.far, inverse)
     coordinates = torch.cat([across[:, :, None].expand(*through.shape, 2), through[..., None]], dim=-1)
     return RaySamples(points, z_vals, coordinates)
@@ -59,20 +57,23 @@ class RenderedLevel:
     """A level's picture.
 
     Attributes:
-        rgb: Composited colour.
-        features: Composited point features.
+        image: Composited point features (88) and colour (3).
         depth: In the level's quantity (disparity at the coarse level).
         weights: Softmax over the samples of the compositing weights.
     """
 
-    rgb: Float[Tensor, "B H W 3"]
-    features: Float[Tensor, "B H W 88"]
+    image: Float[Tensor, "B H W 91"]
     depth: Float[Tensor, "B H W"]
     weights: Float[Tensor, "B H W N"]
 
-    def as_image(self) -> Float[Tensor, "B 91 H W"]:
-        """[features, rgb], channels first."""
-        return torch.cat([self.features, self.rgb], dim=-1).movedim(-1, 1)
+    @property
+    def rgb(self) -> Float[Tensor, "B H W 3"]:
+        """Composited colour."""
+        return self.image[..., -3:]
+
+    def cropped(self, rows: slice, columns: slice) -> "RenderedLevel":
+        """A part of the picture."""
+        return RenderedLevel(self.image[:, rows, columns], self.depth[:, rows, columns], self.weights[:, rows, columns])
 
 
 def composite_samples(
@@ -82,7 +83,7 @@ def composite_samples(
     z_vals: Float[Tensor, "B H W N"],
     white_background: bool = False,
 ) -> RenderedLevel:
-    """Composite colour and features; depth is averaged with the softmax of the weights, as in the released model.
+    """Composite features and colour; depth is averaged with the softmax of the weights, as in the released model.
 
     `white_background` adds (1 - sum of the softmaxed weights), which is zero up to rounding: parity keeps it.
     """
@@ -92,4 +93,4 @@ def composite_samples(
     if white_background:
         color = color + (1.0 - softmaxed.sum(dim=-1))[..., None]
     depth = (softmaxed * z_vals.detach()).sum(dim=-1)
-    return RenderedLevel(color, composite(weights, features), depth, softmaxed)
+    return RenderedLevel(torch.cat([composite(weights, features), color], dim=-1), depth, softmaxed)

@@ -131,3 +131,28 @@ def _training_overrides(tree, output):
 def training_config(training_words):
     """`training_config(*overrides)`: the DTU config on the tiny scans."""
     return lambda *overrides: load_config("configs/gefu/dtu_pretrain.yaml", [*training_words, *overrides])
+
+
+@pytest.fixture(scope="session")
+def load_golden_weights(deterministic, golden_module):
+    """`load_golden_weights(network, gained)`: a network with the fixtures' weights, plain or gained."""
+    shapes = json.loads(MANIFEST.read_text())["gefu"]
+
+    def load(network, gained):
+        arrays = deterministic.state_dict(shapes, "open/")
+        if gained:
+            arrays = golden_module("gefu/scene.py").apply_gains(arrays)
+        network.load_state_dict({name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()})
+        return network
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def make_batch(golden_module):
+    """`make_batch(**rig)`: the fixtures' cameras and pictures as a batch of one."""
+
+    def make(**rig):
+        return {name: torch.from_numpy(array) for name, array in golden_module("gefu/scene.py").case(**rig)[0].items()}
+
+    return make

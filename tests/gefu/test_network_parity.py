@@ -26,26 +26,6 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def load_golden_weights(deterministic, golden_module):
-    def load(network: Network, gained: bool) -> Network:
-        arrays = deterministic.state_dict(MANIFEST, "open/")
-        if gained:
-            arrays = golden_module("gefu/scene.py").apply_gains(arrays)
-        network.load_state_dict({name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()})
-        return network
-
-    return load
-
-
-@pytest.fixture(scope="module")
-def make_batch(golden_module):
-    def make(**rig) -> dict[str, torch.Tensor]:
-        return {name: torch.from_numpy(array) for name, array in golden_module("gefu/scene.py").case(**rig)[0].items()}
-
-    return make
-
-
 def assert_within_golden_tolerance(got: torch.Tensor, want: np.ndarray) -> None:
     np.testing.assert_allclose(got.detach().numpy(), want, rtol=1e-4, atol=1e-5)
 

@@ -1,0 +1,79 @@
+"""Trilinear interpolation in a volume, zero outside.
+
+Coordinates (x, y, z) run from 0 to 1 across (W, H, D); 0 and 1 are the centres of the outermost voxels.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from common.ops._backends import Backend, choose
+
+
+def sample_volume(
+    volume: Float[Tensor, "B C D H W"], coordinates: Float[Tensor, "B *points 3"], backend: Backend = "auto"
+) -> Float[Tensor, "B *points C"]:
+    """Values of the volume at points, channels last.
+
+    Differentiable once in both arguments (the reference as often as PyTorch's sampling).
+
+    Args:
+        volume: Features; channels innermost in memory are read without a copy.
+        coordinates: See the module.
+        backend: See `common.ops`.
+    """
+    chosen = choose("sample_volume", backend, (volume, coordinates), ("numba", "triton"))
+    if chosen == "torch":
+        return _sample_volume_torch(volume, coordinates)
+    innermost = volume.permute(0, 2, 3, 4, 1).contiguous()
+    samples = _function(chosen).apply(innermost, coordinates.flatten(1, -2).contiguous())
+    return samples.unflatten(1, coordinates.shape[1:-1])
+
+
+def _sample_volume_torch(volume: Tensor, coordinates: Tensor) -> Tensor:
+    grid = (coordinates * 2.0 - 1.0).flatten(1, -2)[:, None, None]
+    sampled = functional.grid_sample(volume, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    return sampled[:, :, 0, 0].mT.unflatten(1, coordinates.shape[1:-1])
+
+
+class _NumbaSampleVolume(torch.autograd.Function):
+    """Volume `B D H W C`, coordinates `B P 3` to `B P C`."""
+
+    @staticmethod
+    def forward(ctx, volume: Tensor, coordinates: Tensor) -> Tensor:
+        from common.ops._compile import launch
+        from common.ops.volume_sampling import numba_kernels
+
+        ctx.save_for_backward(volume, coordinates)
+        samples = volume.new_empty(*coordinates.shape[:2], volume.shape[-1])
+        launch(numba_kernels.sample_forward, samples[..., 0].numel(), volume, coordinates, samples)
+        return samples
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        from common.ops._compile import launch
+        from common.ops.volume_sampling import numba_kernels
+
+        volume, coordinates = ctx.saved_tensors
+        grad = grad.contiguous()
+        grad_volume = grad_coordinates = None
+        if ctx.needs_input_grad[0]:
+            grad_volume = torch.zeros_like(volume)
+            tasks = volume.shape[0] * numba_kernels.channel_blocks(volume.shape[-1])
+            launch(numba_kernels.backward_volume, tasks, grad, coordinates, grad_volume)
+        if ctx.needs_input_grad[1]:
+            grad_coordinates = torch.empty_like(coordinates)
+            tasks = coordinates[..., 0].numel()
+            launch(numba_kernels.backward_coordinates, tasks, grad, volume, coordinates, grad_coordinates)
+        return grad_volume, grad_coordinates
+
+
+def _function(backend: str) -> type[torch.autograd.Function]:
+    if backend == "numba":
+        return _NumbaSampleVolume
+    from common.ops.volume_sampling.triton_kernels import SampleVolume
+
+    return SampleVolume

@@ -1,0 +1,124 @@
+"""CPU kernels of trilinear interpolation, channels innermost.
+
+Arrays: volume `B D H W C`, coordinates `B P 3` in [0, 1], samples `B P C`. Positions are computed in float64, what is
+done per channel in the type of the arrays.
+"""
+
+import numpy as np
+
+from common.ops._compile import device_function, kernel
+
+# The gradient of the volume is summed by channel blocks, so that no two threads write to the same place.
+CHANNEL_BLOCK = 4
+
+
+def channel_blocks(channels):
+    """How many blocks the channels make."""
+    return -(-channels // CHANNEL_BLOCK)
+
+
+@device_function
+def _taps(coordinate, size):
+    """Two clamped indices along an axis and their weights, zero outside; NaN lies outside."""
+    position = coordinate * (size - 1.0)
+    if not (position > -1 and position < size):
+        return 0, 0, 0.0, 0.0
+    first = int(np.floor(position))
+    fraction = position - first
+    before = 1 - fraction if first >= 0 else 0.0
+    after = fraction if first + 1 < size else 0.0
+    return max(first, 0), min(first + 1, size - 1), before, after
+
+
+@device_function
+def _interpolate(volume, x, y, z, out):
+    D, H, W, C = volume.shape
+    x0, x1, left, right = _taps(x, W)
+    y0, y1, top, bottom = _taps(y, H)
+    z0, z1, near, far = _taps(z, D)
+    cast = volume.dtype.type
+    for c in range(C):
+        out[c] = 0
+    for k in range(2):
+        plane, share = (z0, near) if k == 0 else (z1, far)
+        w00, w01 = cast(share * top * left), cast(share * top * right)
+        w10, w11 = cast(share * bottom * left), cast(share * bottom * right)
+        f00, f01, f10, f11 = volume[plane, y0, x0], volume[plane, y0, x1], volume[plane, y1, x0], volume[plane, y1, x1]
+        for c in range(C):
+            out[c] += w00 * f00[c] + w01 * f01[c] + w10 * f10[c] + w11 * f11[c]
+
+
+@kernel
+def sample_forward(start, stop, volume, coordinates, samples):
+    """Values of a range of (batch, point)."""
+    P = coordinates.shape[1]
+    for index in range(start, stop):
+        b, i = index // P, index % P
+        p = coordinates[b, i]
+        _interpolate(volume[b], float(p[0]), float(p[1]), float(p[2]), samples[b, i])
+
+
+@device_function
+def _add_scaled(total, weight, values):
+    for c in range(len(total)):
+        total[c] += weight * values[c]
+
+
+@kernel
+def backward_volume(start, stop, grad, coordinates, grad_volume):
+    """Add the gradient of the volume, for a range of (batch, channel block)."""
+    D, H, W, C = grad_volume.shape[1:]
+    blocks = (C + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK
+    cast = grad_volume.dtype.type
+    for task in range(start, stop):
+        b, block = task // blocks, task % blocks
+        first, last = block * CHANNEL_BLOCK, min((block + 1) * CHANNEL_BLOCK, C)
+        for i in range(coordinates.shape[1]):
+            p, g = coordinates[b, i], grad[b, i, first:last]
+            x0, x1, left, right = _taps(float(p[0]), W)
+            y0, y1, top, bottom = _taps(float(p[1]), H)
+            z0, z1, near, far = _taps(float(p[2]), D)
+            for k in range(2):
+                plane, share = (z0, near) if k == 0 else (z1, far)
+                total = grad_volume[b, plane, :, :, first:last]
+                _add_scaled(total[y0, x0], cast(share * top * left), g)
+                _add_scaled(total[y0, x1], cast(share * top * right), g)
+                _add_scaled(total[y1, x0], cast(share * bottom * left), g)
+                _add_scaled(total[y1, x1], cast(share * bottom * right), g)
+
+
+@device_function
+def _slope(coordinate, size):
+    """Derivatives of the two weights of `_taps` by the coordinate."""
+    position = coordinate * (size - 1.0)
+    if not (position > -1 and position < size):
+        return 0.0, 0.0
+    first = int(np.floor(position))
+    return -(size - 1.0) if first >= 0 else 0.0, size - 1.0 if first + 1 < size else 0.0
+
+
+@kernel
+def backward_coordinates(start, stop, grad, volume, coordinates, grad_coordinates):
+    """Gradient of a range of (batch, point)."""
+    D, H, W, C = volume.shape[1:]
+    P = coordinates.shape[1]
+    for index in range(start, stop):
+        b, i = index // P, index % P
+        p, g = coordinates[b, i], grad[b, i]
+        x, y, z = float(p[0]), float(p[1]), float(p[2])
+        x0, x1, left, right = _taps(x, W)
+        y0, y1, top, bottom = _taps(y, H)
+        z0, z1, near, far = _taps(z, D)
+        across, down, through = (left, right), (top, bottom), (near, far)
+        dx, dy, dz = _slope(x, W), _slope(y, H), _slope(z, D)
+        gx = gy = gz = 0.0
+        for corner in range(8):
+            i_x, i_y, i_z = corner & 1, corner >> 1 & 1, corner >> 2
+            value = volume[b, z1 if i_z else z0, y1 if i_y else y0, x1 if i_x else x0]
+            dot = volume.dtype.type(0)
+            for c in range(C):
+                dot += value[c] * g[c]
+            gx += dot * dx[i_x] * down[i_y] * through[i_z]
+            gy += dot * across[i_x] * dy[i_y] * through[i_z]
+            gz += dot * across[i_x] * down[i_y] * dz[i_z]
+        grad_coordinates[b, i, 0], grad_coordinates[b, i, 1], grad_coordinates[b, i, 2] = gx, gy, gz
