@@ -59,12 +59,14 @@ def camera_rays(
     y: Float[np.ndarray, " H"],
 ) -> tuple[Float32[np.ndarray, "R 3"], Float32[np.ndarray, "R 3"]]:
     """Origins and directions (unit z in the camera, world frame) through a grid of pixel positions, row by row."""
-    grid_x, grid_y = np.meshgrid(x, y)
-    pixels = np.stack([grid_x, grid_y, np.ones_like(grid_x)], -1).reshape(-1, 3)
     rotation, translation = world_to_cam[:3, :3], world_to_cam[:3, 3]
-    directions = pixels @ (rotation.T @ np.linalg.inv(intrinsics)).T
-    origins = np.broadcast_to(-rotation.T @ translation, directions.shape)
-    return np.ascontiguousarray(origins, np.float32), np.ascontiguousarray(directions, np.float32)
+    world_from_pixel = rotation.T @ np.linalg.inv(intrinsics)
+    directions = np.empty((len(y), len(x), 3), np.float32)
+    along_x, along_y = np.multiply.outer(x, world_from_pixel[:, 0]), np.multiply.outer(y, world_from_pixel[:, 1])
+    np.add(along_x, (along_y + world_from_pixel[:, 2])[:, None], out=directions, casting="same_kind")
+    origins = np.empty_like(directions)
+    origins[:] = -rotation.T @ translation
+    return origins.reshape(-1, 3), directions.reshape(-1, 3)
 
 
 def cast_depth(

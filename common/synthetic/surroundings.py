@@ -17,11 +17,11 @@ Kind = Literal["backdrop", "room", "table", "plate"]
 # A pattern that stands twice is drawn twice as often.
 GROUNDS = (
     *("wood", "wood", "fabric", "fabric", "speckle", "tiles", "newspaper"),
-    *("plaid", "cells", "marble", "clouds", "bricks", "checker"),
+    *("plaid", "cells", "marble", "clouds", "bricks", "checker", "plain"),
 )
 WALLS = (
     *("bricks", "fabric", "newspaper", "plaid", "wood", "speckle", "tiles"),
-    *("stripes", "poster", "marble", "dots", "facade", "clouds"),
+    *("stripes", "poster", "marble", "dots", "facade", "clouds", "plain"),
 )
 PAPERS = ("poster", "newspaper", "scribbles", "plaid", "dots", "fabric", "checker")
 BACKDROP_REACH = np.deg2rad(102.0)
