@@ -8,12 +8,13 @@ The page is `index.html` in the output folder: one file that opens offline. `res
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 import gefu
 from common.baselines.nearest_view import NearestView
@@ -21,7 +22,7 @@ from common.baselines.plane_sweep_blending import PlaneSweepBlending
 from common.demo.blocks import page_html
 from common.demo.compare import Contestant, compare
 from common.demo.report import MethodSection, build_section, numbers
-from common.demo.scenes import DemoScene, generated_scene, own_scene
+from common.demo.scenes import NUM_SOURCES, DemoScene, generated_scene, own_scene
 from common.entry_point import run_command
 from common.io.atomic import atomic_path
 from common.metrics.lpips import Lpips, load_lpips
@@ -48,6 +49,7 @@ BASELINES = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the page that the command line asks for."""
     options = _parse(arguments)
+    _check_weights(options.weights)
     scenes = _scenes(options)
     methods = _methods(options, scenes)
     sections = [build_section(method, options.output) for method in methods]
@@ -62,14 +64,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"open {options.output / 'index.html'}")
 
 
+def _check_weights(weights: str | None) -> None:
+    """Say at once what would otherwise fail after the scenes are made."""
+    path = gefu.SHIPPED_WEIGHTS if weights is None else Path(weights)
+    if weights != "random" and not path.is_file():
+        raise FileNotFoundError(
+            f"no GeFu weights at {path}; they come with the repository, or train them with"
+            " `python gefu/train_net.py --cfg_file configs/gefu/synthetic_pretrain.yaml` and give it as --weights"
+        )
+
+
 def _scenes(options: argparse.Namespace) -> list[DemoScene]:
     data = options.output / "data"
     if options.scene is not None:
-        return [
-            own_scene(options.scene, data, layout=options.layout, near_far=options.near_far, num_held_out=options.views)
-        ]
-    print("making two scenes that no network was trained on", file=sys.stderr)
-    return [generated_scene(data, seed, SIZE, title=f"Scene {number}") for number, seed in enumerate(options.seeds, 1)]
+        settings = {"layout": options.layout, "near_far": options.near_far, "num_held_out": options.views}
+        scenes = [own_scene(options.scene, data, **settings)]
+    else:
+        progress = tqdm(enumerate(options.seeds, 1), "Making scenes", total=len(options.seeds), unit="scene")
+        scenes = [generated_scene(data, seed, SIZE, title=f"Scene {number}") for number, seed in progress]
+    return [replace(scene, frames_per_leg=options.frames // NUM_SOURCES) for scene in scenes]
 
 
 def _methods(options: argparse.Namespace, scenes: list[DemoScene]) -> list[MethodSection]:
@@ -78,7 +91,7 @@ def _methods(options: argparse.Namespace, scenes: list[DemoScene]) -> list[Metho
     device = "cuda" if torch.cuda.is_available() else "cpu"
     gefu_contestant = Contestant("gefu", "GeFu", partial(gefu.renderer, options.weights, device=device))
     contestants = [gefu_contestant, *BASELINES]
-    found = compare(contestants, scenes, PROTOCOL, lpips=lpips, lpips_missing=missing, with_video=True)
+    found = compare(contestants, scenes, PROTOCOL, lpips=lpips, lpips_missing=missing, with_video=options.frames > 0)
     return [MethodSection("gefu", "GeFu", GEFU_LEAD, found)]
 
 
@@ -96,11 +109,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--layout", help="layout of --scene, where it cannot be recognised")
     parser.add_argument("--near_far", type=float, nargs=2, metavar=("NEAR", "FAR"), help="depth bounds of --scene")
     parser.add_argument("--views", type=int, default=4, help="how many views of --scene to hold out")
+    parser.add_argument("--frames", type=int, default=36, help="of each video, a multiple of 3; 0 for none")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of the generated scenes")
     parser.add_argument(
         "--weights", help="GeFu checkpoint instead of the shipped one; 'random' for an untrained network"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.near_far = options.near_far and tuple(options.near_far)
+    return options
 
 
 if __name__ == "__main__":

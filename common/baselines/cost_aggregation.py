@@ -81,10 +81,7 @@ def _add_paths(
     for row in rows:
         current = costs[row]
         if previous is not None:
-            before, guide_before = (
-                _shifted(previous, current, sideways),
-                _shifted(guide[row - step], guide[row], sideways),
-            )
+            before, guide_before = _shifted(previous, sideways), _shifted(guide[row - step], sideways)
             jump = np.maximum(large_step / (1 + edge * np.abs(guide[row] - guide_before)), 1.5 * small_step)
             cheapest = before.min(axis=1, keepdims=True)
             best = np.minimum(before, cheapest + jump[:, None])
@@ -95,10 +92,13 @@ def _add_paths(
         previous = current
 
 
-def _shifted(before: np.ndarray, start: np.ndarray, sideways: int) -> np.ndarray:
-    """Entry i of the result is entry i - sideways of `before`; a path that enters from the side begins with `start`."""
+def _shifted(before: np.ndarray, sideways: int) -> np.ndarray:
+    """Entry i of the result is entry i - sideways of `before`; 0, which costs nothing, where a path enters from the side."""
     if sideways == 0:
         return before
+    shifted = np.zeros_like(before)
     if sideways > 0:
-        return np.concatenate([start[:1], before[:-1]])
-    return np.concatenate([before[1:], start[-1:]])
+        shifted[1:] = before[:-1]
+    else:
+        shifted[:-1] = before[1:]
+    return shifted

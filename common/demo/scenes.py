@@ -22,7 +22,6 @@ from common.synthetic import generate
 from common.trajectories import interpolated_path
 
 NUM_SOURCES = 3
-FRAMES_PER_LEG = 12
 
 # The usual evaluation split of DTU's 49 positions (MVSNeRF, GeFu): held-out views and the views to choose sources from.
 DTU_HELD_OUT = (24, 32, 23, 44)
@@ -46,12 +45,14 @@ class DemoScene:
         origin: Where it comes from, one sentence.
         scene: Centre-origin pixels; every view named in `held_out` has a picture and depth bounds.
         held_out: The views to render.
+        frames_per_leg: Of the camera path, from one source view to the next.
     """
 
     title: str
     origin: str
     scene: Scene
     held_out: tuple[HeldOut, ...]
+    frames_per_leg: int = 12
 
     def camera(self, index: int) -> Camera:
         """The camera of a view of the scene."""
@@ -68,7 +69,7 @@ class DemoScene:
         """A closed camera path through the source views of the first held-out view."""
         first = self.held_out[0]
         stops = np.stack([self.scene.views[index].world_to_cam for index in first.sources])
-        poses = interpolated_path(stops, FRAMES_PER_LEG)
+        poses = interpolated_path(stops, self.frames_per_leg)
         camera = self.camera(first.target)
         return [dataclasses.replace(camera, world_to_cam=torch.from_numpy(pose).float()) for pose in poses]
 

@@ -1,0 +1,45 @@
+import json
+
+import pytest
+
+from common.datasets.writers.transforms import write_transforms
+from common.entry_point import run_command
+from tests.scenes import make_scene
+from tools import make_demo
+
+
+@pytest.mark.slow
+def test_own_photographs_become_a_page(tmp_path, capsys):
+    write_transforms(tmp_path, make_scene("garden", num_views=5, size=(64, 64), same_focal=True))
+    output = tmp_path / "out"
+    options = ["--near_far", "1.8", "5.0", "--frames", "3", "--weights", "random"]
+    make_demo.main(["--scene", str(tmp_path / "garden"), "--output", str(output), *options])
+    page = (output / "index.html").read_text(encoding="utf8")
+    assert "<!DOCTYPE html>" in page and "data:video/mp4" in page
+    results = json.loads((output / "results.json").read_text())["gefu"]
+    names = [contestant["name"] for contestant in results["contestants"]]
+    assert names == ["GeFu", "Plane-sweep blending", "Nearest photograph"]
+    for contestant in results["contestants"]:
+        assert len(contestant["views"]) == 1
+        assert f"{contestant['mean']['psnr']:.2f} dB" in page
+    assert sorted(path.name for path in output.iterdir()) == ["data", "gefu_scene1.mp4", "index.html", "results.json"]
+    assert f"open {output / 'index.html'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--weights", "missing.pth"], "no GeFu weights at missing.pth; they come with the repository, or train them"),
+        (["--weights", "random", "--scene", "nowhere"], "no file or folder nowhere"),
+    ],
+)
+def test_wrong_input_ends_in_one_sentence_before_anything_is_made(options, sentence, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_command(make_demo.main, ["--output", str(tmp_path / "out"), *options])
+    assert ended.value.code == 1
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_demo_uses_no_scene_of_the_training_set():
+    assert max(make_demo.SEEDS) < 1000
