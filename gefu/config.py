@@ -18,113 +18,10 @@ from typing import Any
 import yaml
 
 from common.paths import resolve_input
+from gefu.config_defaults import DEFAULTS, UNREAD, UNREAD_PREFIXES
 
 METHOD_FOLDER = Path(__file__).parent
 DEFAULT_CONFIG = "configs/gefu/dtu_pretrain.yaml"
-
-_DATASET = {
-    "data_root": "",
-    "ann_file": "",  # file with one scan per line; empty: every scan of the data set that is on disk
-    "split": "train",
-    "scene": "",  # this scene only
-    "input_h_w": [],  # images are resized to this; empty: as stored
-    "cache_megabytes": 0,  # decoded images kept in memory by each data process
-}
-DEFAULTS: dict[str, Any] = {
-    "task": "hello",
-    "exp_name": "gitbranch_hello",
-    "exp_name_tag": "",
-    "save_tag": "default",
-    "workspace": ".",
-    "trained_model_dir": "./trained_model",
-    "record_dir": "./record",
-    "result_dir": "./result",
-    "gpus": [0, 1, 2, 3],
-    "distributed": False,
-    "resume": True,
-    "pretrain": "",
-    "fix_random": False,
-    "train_dataset_module": "lib.datasets.dtu.gefu",
-    "test_dataset_module": "lib.datasets.dtu.gefu",
-    "network_module": "lib.networks.gefu.network",
-    "loss_module": "lib.train.losses.gefu",
-    "evaluator_module": "lib.evaluators.gefu",
-    "ep_iter": -1,  # iterations per epoch; -1: once through the data
-    "save_ep": 1,
-    "save_latest_ep": 1,
-    "save_minutes": 5.0,  # latest.pth is also written this often within an epoch; 0: never
-    "save_iter": 0,  # and after every so many iterations; 0: never
-    "eval_ep": 1,
-    "log_interval": 20,
-    "skip_eval": False,
-    "save_result": False,
-    "eval_lpips": True,
-    "save_video": False,
-    "save_ply": False,
-    "gefu": {
-        "train_input_views": [2, 3, 4],  # element 1 plus one is the number of candidate sources in training
-        "test_input_views": 3,
-        "viewdir_agg": True,
-        "chunk_size": 1000000,
-        "white_bkgd": False,
-        "eval_depth": False,
-        "eval_center": False,
-        "reweighting": False,
-        "perceptual_weight": 0.1,
-        "ssim_weight": 0.1,
-        "depth_weight": 0.0,
-        "cas_config": {
-            "num": 2,
-            "depth_inv": [True, False],
-            "volume_scale": [0.125, 0.5],
-            "volume_planes": [64, 8],
-            "im_feat_scale": [0.25, 0.5],
-            "im_ibr_scale": [0.25, 1.0],
-            "render_scale": [0.25, 1.0],
-            "render_im_feat_level": [0, 2],
-            "nerf_model_feat_ch": [32, 8],
-            "render_if": [True, True],
-            "num_samples": [8, 2],
-            "train_img": [True, True],
-            "loss_weight": [0.5, 1.0],
-        },
-    },
-    "train_dataset": _DATASET,
-    "test_dataset": {**_DATASET, "split": "test"},
-    "train": {
-        "batch_size": 4,
-        "epoch": 10000,
-        "num_workers": 8,
-        "shuffle": True,
-        "batch_sampler": "default",
-        "collator": "default",
-        "sampler_meta": {"input_views_num": [3], "input_views_prob": [1.0]},
-        "optim": "adam",
-        "lr": 5e-4,
-        "weight_decay": 0.0,
-        "eps": 1e-8,
-        "scheduler": {"type": "multi_step", "gamma": 0.5, "decay_epochs": 50, "milestones": [80, 120, 200, 240]},
-    },
-    "test": {
-        "batch_size": 1,
-        "epoch": -1,  # the checkpoint to test; -1: the latest
-        "batch_sampler": "default",
-        "collator": "default",
-        "sampler_meta": {"input_views_num": [3], "input_views_prob": [1.0]},
-    },
-}
-# Keys that the paper's files and its ancestors' files carry and that nothing reads.
-UNREAD = {
-    *("parent_cfg", "task_arg", "level", "resolution", "fps", "eval", "clear_result"),
-    *(
-        "gefu.train_input_views_prob",
-        "gefu.cas_config.num_rays",
-        "gefu.cas_config.num_patchs",
-        "gefu.cas_config.patch_size",
-    ),
-    *(f"{name}_dataset.{key}" for name in ("train", "test") for key in ("batch_size", "input_ratio")),
-}
-UNREAD_PREFIXES = ("task_arg.", "render_", "vis_", "demo_")
 
 
 class Config(dict):
@@ -354,6 +251,13 @@ def _check(cfg: Config) -> None:
         raise ValueError(
             "gefu.train_input_views needs two entries; the second plus one is the number of candidate sources"
         )
+    if False in cfg.gefu.cas_config.get("train_img", []):
+        raise ValueError("gefu.cas_config.train_img must be True for both levels: the network needs whole images")
+    counts = ("log_interval", "save_ep", "save_latest_ep", "eval_ep", "train.batch_size", "train.epoch")
+    for name in counts:
+        section, _, key = name.rpartition(".")
+        if (cfg[section] if section else cfg)[key] < 1:
+            raise ValueError(f"{name} must be at least 1")
     for name in ("train_dataset", "test_dataset"):
         size = cfg[name].input_h_w
         if size and (len(size) != 2 or any(number <= 0 or number % 32 for number in size)):

@@ -10,7 +10,7 @@ import logging
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,11 @@ class Scores:
 
 
 def evaluate(
-    network: nn.Module, loader: Iterable[Mapping[str, Any]], cfg: Any, lpips: Lpips | None = None
+    network: nn.Module,
+    loader: Iterable[Mapping[str, Any]],
+    cfg: Any,
+    lpips: Lpips | None = None,
+    watch: Callable[[Mapping[str, Tensor], Mapping[str, Any]], None] | None = None,
 ) -> dict[str, float]:
     """Score a network on every item of a test loader; prints the summary and returns it.
 
@@ -61,6 +65,7 @@ def evaluate(
             `result_dir` matter.
         lpips: None loads the published network where `eval_lpips` asks for it; where that is not on this machine, the
             summary says so and has no "lpips".
+        watch: Called with the outputs and the batch of every item.
 
     Returns:
         Means over views of the last level: psnr, ssim, lpips; with depth also abs, acc_2, acc_10 of the rendered depth
@@ -87,6 +92,8 @@ def evaluate(
             _score_batch(outputs, batch, cfg, protocol, lpips, scores)
             if clouds is not None:
                 clouds.add(outputs, batch)
+            if watch is not None:
+                watch(outputs, batch)
     finally:
         network.train(was_training)
     if not scores.seconds:

@@ -17,7 +17,8 @@ from common.reporting import configure_logging
 from common.seeding import seed_everything
 from gefu.config import load_config, parse_arguments, select_gpus
 from gefu.networks.network import build_network
-from gefu.trainer import test, train
+from gefu.tasks import run_evaluation
+from gefu.trainer import train
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,11 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         configure_logging(is_main_process())
         seed = seed_everything(0 if cfg.fix_random else None)
         seed = seed_everything(broadcast_integer(seed, device))
-        network = build_network(cfg)
         if args.test:
-            test(cfg, network, device)
+            run_evaluation(cfg, device)
         else:
-            train(cfg, network, device, seed)
+            train(cfg, build_network(cfg), device, seed)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,7 +24,6 @@ from gefu.experiment import (
     TrainingState,
     continue_training,
     experiment_name,
-    load_trained,
     move_aside,
     recall_best,
 )
@@ -56,12 +56,6 @@ def train(cfg: Any, network: nn.Module, device: torch.device, seed: int) -> None
     continue_training(cfg, state)
     recall_best(cfg.trained_model_dir, state.best)
     _Run(cfg, state, build_loss(cfg).to(device), device).run()
-
-
-def test(cfg: Any, network: nn.Module, device: torch.device) -> dict[str, float]:
-    """Evaluate the experiment's checkpoint on the test set, as `run.py --type evaluate` does."""
-    load_trained(cfg, network)
-    return evaluate(network.to(device), build_test_loader(cfg), cfg)
 
 
 def prepare_folders(cfg: Any) -> None:
@@ -195,7 +189,15 @@ class _Run:
 
     def _validate(self, epoch: int, loader: DataLoader, writer: ScalarWriter | None) -> None:
         state = self.state
-        results = evaluate(state.network, loader, self.cfg)
+        losses: list[dict[str, float]] = []
+
+        def watch(outputs: Mapping[str, Tensor], batch: Mapping[str, Any]) -> None:
+            with torch.no_grad():
+                _, scalars = self.loss(outputs, to_device(batch, self.device))
+            losses.append({name: value.item() for name, value in scalars.items()})
+
+        results = evaluate(state.network, loader, self.cfg, watch=watch)
+        results |= {name: statistics.fmean(entry[name] for entry in losses) for name in losses[0]}
         if writer is not None:
             writer.write("val", results, epoch)
         for name, sign in BESTS.items():

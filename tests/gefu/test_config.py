@@ -53,6 +53,7 @@ def test_a_file_of_the_working_directory_comes_first(tmp_path, monkeypatch):
         ("save_tag 3", "save_tag", "3"),
         ("train.epoch 2 other_opts nonsense here and", "train.epoch", 2),
         ("train_dataset.batch_size 7", "train_dataset.batch_size", 7),
+        ("gefu.chunk_size 4096", "gefu.chunk_size", 4096),
     ],
 )
 def test_overrides_are_read_as_what_they_stand_for(words, key, value):
@@ -86,6 +87,9 @@ def test_overrides_are_read_as_what_they_stand_for(words, key, value):
         ("train.sampler_meta.input_views_prob .5,.5,.5", ValueError, "probabilities that sum to 1"),
         ("test_dataset.input_h_w 500,600", ValueError, "test_dataset.input_h_w must be .* multiples of 32"),
         ("gefu.train_input_views 3", ValueError, "needs two entries"),
+        ("gefu.cas_config.train_img True,False", ValueError, "train_img must be True"),
+        ("log_interval 0", ValueError, "log_interval must be at least 1"),
+        ("train.batch_size 0", ValueError, "train.batch_size must be at least 1"),
     ],
 )
 def test_wrong_overrides_are_refused_with_a_sentence(words, error, sentence):

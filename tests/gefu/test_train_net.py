@@ -95,6 +95,7 @@ def test_validation_stores_its_metrics_and_the_best_checkpoints(train, tmp_path,
     events = EventAccumulator(str(tmp_path / "record" / EXPERIMENT)).Reload()
     (event,) = events.Scalars("val/psnr")
     assert (event.step, event.value) == (0, pytest.approx(content["polyview"]["best"]["psnr"]))
+    assert {"val/ssim", "val/color_mse_0", "val/ssim_loss_1", "val/loss"} <= set(events.Tags()["scalars"])
 
     content["polyview"]["best"]["psnr"] = 99.0  # no later epoch reaches this, also not after a restart
     save_checkpoint(folder / "psnr_best.pth", content)
@@ -159,7 +160,7 @@ def test_the_command_works_from_the_root_and_from_the_method_folder(training_wor
 
 def test_without_vgg16_training_warns_once_and_goes_on(train, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("POLYVIEW_VGG16", str(tmp_path / "none.pth"))
-    train("gefu.perceptual_weight", "0.1")
+    train("gefu.perceptual_weight", "0.1", "train.batch_size", "2")
     warnings = [line for line in capsys.readouterr().err.splitlines() if "perceptual" in line]
     assert len(warnings) == 1
     assert "WITHOUT the perceptual loss" in warnings[0]
