@@ -41,8 +41,8 @@ _LOGGER = logging.getLogger(__name__)
 _HARMLESS = [argparse.Namespace, collections.defaultdict, np.dtype, np.ndarray, dict, list, int, float]
 
 
-def save_checkpoint(path: str | Path, payload: Mapping[str, Any]) -> None:
-    """Write a checkpoint; the file that was there before is kept as `<stem>.previous.pth`.
+def save_checkpoint(path: str | Path, payload: Mapping[str, Any], keep_previous: bool = True) -> None:
+    """Write a checkpoint; the file that was there before is kept as `<stem>.previous.pth`, unless told otherwise.
 
     At every moment, even if the process is killed, a complete checkpoint exists under one of the two names.
 
@@ -57,7 +57,8 @@ def save_checkpoint(path: str | Path, payload: Mapping[str, Any]) -> None:
             temporary.write_bytes(buffer.getbuffer())
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from error
-        _keep_previous(path)
+        if keep_previous:
+            _keep_previous(path)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
