@@ -119,7 +119,7 @@ def _kill_once(words: Sequence[str], output: Path, kind: str, generator: random.
         process = subprocess.Popen(words, env=_environment(), cwd=ROOT, stderr=stream, stdout=stream)
         try:
             if kind == "start":
-                time.sleep(generator.uniform(0.0, 8.0))
+                time.sleep(generator.uniform(0.0, 5.0))
             else:
                 _wait(process, lambda: "step:" in log.read_text())
                 time.sleep(generator.uniform(0.0, 2.0))

@@ -2,11 +2,15 @@
 
 import contextlib
 import logging
+import os
+import socket
 import statistics
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -50,21 +54,39 @@ def progress_line(eta_seconds: float, epoch: int, step: int, values: Mapping[str
 
 
 class ScalarWriter:
-    """Scalars in TensorBoard's format, in one folder."""
+    """Scalars in TensorBoard's format, in a new file of one folder.
+
+    Written at once and in this thread: nothing is lost when the process is killed, and a full disk is an OSError here.
+    """
 
     def __init__(self, folder: str | Path):
-        from torch.utils.tensorboard import SummaryWriter  # slow to import, and only training needs it
+        from tensorboard.compat.proto.event_pb2 import Event  # slow to import, and only training needs it
+        from tensorboard.summary.writer.record_writer import RecordWriter
 
-        self._writer = SummaryWriter(str(folder))
+        path = Path(folder) / f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._event = Event
+        self._path = path
+        self._records = RecordWriter(path.open("wb"))
+        self._add(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def write(self, prefix: str, scalars: Mapping[str, float], step: int) -> None:
         """Add `<prefix>/<name>` of every scalar at `step`."""
+        event = self._event(wall_time=time.time(), step=step)
         for name, value in scalars.items():
-            self._writer.add_scalar(f"{prefix}/{name}", value, step)
+            event.summary.value.add(tag=f"{prefix}/{name}", simple_value=value)
+        self._add(event)
 
     def close(self) -> None:
-        """Write what is still in memory."""
-        self._writer.close()
+        """Close the file."""
+        self._records.close()
+
+    def _add(self, event: Any) -> None:
+        try:
+            self._records.write(event.SerializeToString())
+            self._records.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
 
 @contextlib.contextmanager
@@ -75,4 +97,5 @@ def scalar_writer(folder: str | Path, enabled: bool) -> Iterator[ScalarWriter | 
         yield writer
     finally:
         if writer is not None:
-            writer.close()
+            with contextlib.suppress(OSError):  # what could not be written was said when it was written
+                writer.close()

@@ -7,7 +7,7 @@ from benchmarks.gefu_interrupted_training import compare_runs, first_difference
 @pytest.mark.slow
 def test_a_run_that_is_killed_three_times_ends_like_one_that_is_not(dtu_tree, tmp_path):
     """At the start, between steps and while a checkpoint is written; benchmarks/ has the long version."""
-    moments = compare_runs(dtu_tree, tmp_path, kills=3, steps=10)
+    moments = compare_runs(dtu_tree, tmp_path, kills=3, steps=6)
     assert [moment.split("@")[0] for moment in moments] == ["start", "step", "write"]
 
 
