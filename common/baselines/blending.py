@@ -29,9 +29,9 @@ class BlendingSettings:
     """
 
     angle: float = 10.0
-    tolerance: float = 0.02
+    tolerance: float = 0.05
     border: float = 8.0
-    agreement: float = 0.1
+    agreement: float = 0.3
 
 
 def depth_to_points(

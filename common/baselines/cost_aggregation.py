@@ -1,4 +1,4 @@
-"""Smoothing of a matching-cost volume that respects edges, without learning.
+"""Smoothing of a matching-cost volume without learning.
 
 guided_filter      local: He, Sun, Tang, "Guided Image Filtering", TPAMI 2013, Eq. (5), (6) and (8)
 semi_global        along eight directions: Hirschmueller, "Stereo Processing by Semiglobal Matching and Mutual
@@ -36,32 +36,24 @@ def guided_filter(
     return box_mean(slope, radius) * guide + box_mean(offset, radius)
 
 
-def semi_global(
-    costs: Float[np.ndarray, "H W D"],
-    guide: Float[np.ndarray, "H W"],
-    small_step: float,
-    large_step: float,
-    edge: float,
-) -> Float[np.ndarray, "H W D"]:
+def semi_global(costs: Float[np.ndarray, "H W D"], small_step: float, large_step: float) -> Float[np.ndarray, "H W D"]:
     """Mean over eight directions of the cheapest path cost that ends in each pixel and plane.
 
     Along a path in direction r, with the pixel before p written p - r:
 
-        L(p, d) = C(p, d) + min(L(p-r, d), L(p-r, d +- 1) + small_step, min_k L(p-r, k) + P2) - min_k L(p-r, k)
+        L(p, d) = C(p, d) + min(L(p-r, d), L(p-r, d +- 1) + P1, min_k L(p-r, k) + P2) - min_k L(p-r, k)
 
     Args:
         costs: Matching costs C.
-        guide: Grey picture in [0, 1]; a jump in depth is cheap where it jumps too.
         small_step: P1, the price of a change by one plane.
-        large_step: P2 where the guide is flat.
-        edge: P2 = large_step / (1 + edge |difference of the guide|), never below 1.5 P1.
+        large_step: P2, that of any other change.
     """
     total = np.zeros_like(costs)
     for step_y, step_x in _DIRECTIONS:
         if step_y == 0:  # walk over columns, as rows of the transposed volume
-            _add_paths(total.swapaxes(0, 1), costs.swapaxes(0, 1), guide.T, step_x, 0, (small_step, large_step, edge))
+            _add_paths(total.swapaxes(0, 1), costs.swapaxes(0, 1), step_x, 0, small_step, large_step)
         else:
-            _add_paths(total, costs, guide, step_y, step_x, (small_step, large_step, edge))
+            _add_paths(total, costs, step_y, step_x, small_step, large_step)
     total /= len(_DIRECTIONS)
     return total
 
@@ -69,22 +61,19 @@ def semi_global(
 def _add_paths(
     total: Float[np.ndarray, "H W D"],
     costs: Float[np.ndarray, "H W D"],
-    guide: Float[np.ndarray, "H W"],
     step: int,
     sideways: int,
-    prices: tuple[float, float, float],
+    small_step: float,
+    large_step: float,
 ) -> None:
     """Add L of one direction to `total`: row by row, `sideways` columns further with each row."""
-    small_step, large_step, edge = prices
-    rows = range(len(costs)) if step > 0 else range(len(costs) - 1, -1, -1)
     previous = None
-    for row in rows:
+    for row in range(len(costs)) if step > 0 else reversed(range(len(costs))):
         current = costs[row]
         if previous is not None:
-            before, guide_before = _shifted(previous, sideways), _shifted(guide[row - step], sideways)
-            jump = np.maximum(large_step / (1 + edge * np.abs(guide[row] - guide_before)), 1.5 * small_step)
+            before = _shifted(previous, sideways)
             cheapest = before.min(axis=1, keepdims=True)
-            best = np.minimum(before, cheapest + jump[:, None])
+            best = np.minimum(before, cheapest + large_step)
             np.minimum(best[:, 1:], before[:, :-1] + small_step, out=best[:, 1:])
             np.minimum(best[:, :-1], before[:, 1:] + small_step, out=best[:, :-1])
             current = current + best - cheapest
@@ -93,7 +82,7 @@ def _add_paths(
 
 
 def _shifted(before: np.ndarray, sideways: int) -> np.ndarray:
-    """Entry i of the result is entry i - sideways of `before`; 0, which costs nothing, where a path enters from the side."""
+    """Entry i of the result is entry i - sideways of `before`; 0 where a path enters from the side."""
     if sideways == 0:
         return before
     shifted = np.zeros_like(before)

@@ -1,9 +1,11 @@
 """Novel views without a network: depth by a plane sweep with semi-global matching, then visibility-aware blending.
 
-1. sweep planes through the target's frustum; cost of a plane = disagreement of the source photographs on it
-2. smooth the costs (guided filter, semi-global matching), take the cheapest plane, refine between planes
-3. find what each source can see of that surface, blend the photographs: a first picture of the target
-4. repeat 1-3 once with that knowledge: hidden sources no longer count, and depth may jump where the picture does
+    1. sweep planes through the target's frustum; cost of a plane = disagreement of the source photographs on it
+    2. smooth the costs (guided filter, semi-global matching); the cheapest plane is the surface
+    3. find what each source can see of that surface
+    4. blend the photographs through several depths per pixel that stand for all likely ones, and average
+
+A second sweep that knows what is hidden was tried: depth became 15 % better, pictures 0.9 dB worse, so it was left out.
 """
 
 from collections.abc import Sequence
@@ -31,37 +33,21 @@ class PlaneSweepSettings:
 
     Attributes:
         planes: Number of planes, uniform in disparity between the target's depth bounds.
-        passes: How often depth is estimated.
         sweep_pixels: The sweep works on a smaller picture where the target has more pixels than this; colours never.
-        small_step, large_step, edge: Of semi-global matching.
+        small_step, large_step: Of semi-global matching.
         temperature: Cost difference at which a plane is 1/e as likely as the best one.
         samples: Depths per pixel that colours are averaged over.
         matching, blending: Of the steps with these names.
     """
 
     planes: int = 96
-    passes: int = 2
     sweep_pixels: int = 200_000
-    small_step: float = 0.06
-    large_step: float = 0.6
-    edge: float = 10.0
+    small_step: float = 0.1
+    large_step: float = 1.0
     temperature: float = 0.1
     samples: int = 8
     matching: MatchingSettings = field(default_factory=MatchingSettings)
     blending: BlendingSettings = field(default_factory=BlendingSettings)
-
-
-@dataclass(frozen=True)
-class SweptSurface:
-    """What a sweep says about a view.
-
-    Attributes:
-        depth: The most likely depth.
-        samples: Depth maps that together stand for all likely depths; their mean colour is the picture.
-    """
-
-    depth: Float[np.ndarray, "H W"]
-    samples: list[Float[np.ndarray, "H W"]]
 
 
 class PlaneSweepBlending(Renderer):
@@ -94,30 +80,16 @@ class PlaneSweepBlending(Renderer):
         target = TargetView.from_camera(camera)
         swept = target.with_at_most(self.settings.sweep_pixels)
         sources = [source.shrunk_to_focal(swept.intrinsics[0, 0]) for source in self._sources]
-        surface = self._sweep(swept, sources)
-        seen = [splatted_depth(swept, surface.depth, source) for source in sources]
-        rgb = self._blended(target, surface.samples, seen)
-        depth = _enlarged(surface.depth, target.height, target.width)
-        return Rendering(torch.from_numpy(rgb), torch.from_numpy(depth), torch.ones(depth.shape))
-
-    def _sweep(self, target: TargetView, sources: Sequence[PosedImage]) -> SweptSurface:
-        settings = self.settings
         near, far = target.near_far
-        disparities = np.linspace(1 / near, 1 / far, settings.planes)
-        guide = seen = None
-        for attempt in range(settings.passes):
-            costs = matching_costs(
-                target, sources, disparities, settings.matching, guide, seen, settings.blending.tolerance
-            )
-            flat = np.zeros(costs.shape[:2], np.float32)
-            steps = (settings.small_step, settings.large_step, settings.edge)
-            costs = semi_global(costs, flat if guide is None else guide, *steps)
-            depth = cheapest_depth(costs, disparities)
-            if attempt + 1 < settings.passes:
-                seen = [splatted_depth(target, depth, source) for source in sources]
-                picture = blend(target, depth, sources, seen, settings.blending)
-                guide = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        return SweptSurface(depth, likely_depths(costs, disparities, settings.temperature, settings.samples))
+        disparities = np.linspace(1 / near, 1 / far, self.settings.planes)
+        costs = matching_costs(swept, sources, disparities, self.settings.matching)
+        costs = semi_global(costs, self.settings.small_step, self.settings.large_step)
+        surface = cheapest_depth(costs, disparities)
+        samples = likely_depths(costs, disparities, self.settings.temperature, self.settings.samples)
+        seen = [splatted_depth(swept, surface, source) for source in sources]
+        rgb = self._blended(target, samples, seen)
+        depth = _enlarged(surface, target.height, target.width)
+        return Rendering(torch.from_numpy(rgb), torch.from_numpy(depth), torch.ones(depth.shape))
 
     def _blended(
         self,

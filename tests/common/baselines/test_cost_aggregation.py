@@ -6,13 +6,12 @@ from common.baselines.cost_aggregation import box_mean, guided_filter, semi_glob
 
 def test_semi_global_costs_of_two_pixels_by_hand():
     costs = np.array([[[0.0, 1.0], [1.0, 0.9]]], np.float32)  # one row, two pixels, two planes
-    flat = np.zeros((1, 2), np.float32)
     from_left = [1 + min(0, 1 + 0.2, 0 + 0.5) - 0, 0.9 + min(1, 0 + 0.2, 0 + 0.5) - 0]
     from_right = [0 + min(1, 0.9 + 0.2, 0.9 + 0.5) - 0.9, 1 + min(0.9, 1 + 0.2, 0.9 + 0.5) - 0.9]
     # The six directions with a vertical part start anew in a single row.
     left = (7 * costs[0, 0] + from_right) / 8
     right = (7 * costs[0, 1] + from_left) / 8
-    found = semi_global(costs, flat, small_step=0.2, large_step=0.5, edge=0.0)
+    found = semi_global(costs, small_step=0.2, large_step=0.5)
     np.testing.assert_allclose(found[0], [left, right], rtol=1e-5)
 
 
@@ -20,25 +19,17 @@ def test_semi_global_removes_an_outlier_and_keeps_a_step():
     truth = np.repeat(np.where(np.arange(12) < 6, 2, 7)[None], 9, axis=0)
     costs = np.abs(np.arange(10) - truth[..., None]).astype(np.float32).clip(max=3)
     costs[4, 3] = np.abs(np.arange(10) - 8).clip(max=3)  # this pixel alone prefers another plane
-    found = semi_global(costs, np.zeros((9, 12), np.float32), 0.5, 4.0, edge=0.0).argmin(axis=2)
+    found = semi_global(costs, 0.5, 4.0).argmin(axis=2)
     np.testing.assert_array_equal(found, truth)
 
 
 @pytest.mark.parametrize("turn", range(4))
 def test_semi_global_treats_all_sides_alike(turn):
     rng = np.random.default_rng(3)
-    costs, guide = rng.random((6, 6, 5), np.float32), rng.random((6, 6), np.float32)
-    expected = np.rot90(semi_global(costs, guide, 0.1, 0.4, 5.0), turn)
-    found = semi_global(np.rot90(costs, turn).copy(), np.rot90(guide, turn).copy(), 0.1, 0.4, 5.0)
+    costs = rng.random((6, 6, 5), np.float32)
+    expected = np.rot90(semi_global(costs, 0.1, 0.4), turn)
+    found = semi_global(np.rot90(costs, turn).copy(), 0.1, 0.4)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-def test_a_jump_is_cheaper_where_the_guide_has_an_edge():
-    costs = np.zeros((1, 2, 8), np.float32)
-    costs[0, 0, 1:] = costs[0, 1, :7] = 1.0  # the left pixel wants plane 0, the right one plane 7
-    edge = np.array([[0.0, 1.0]], np.float32)
-    flat_cost = semi_global(costs, 0 * edge, 0.1, 0.9, edge=10.0)[0, 1, 7]
-    assert semi_global(costs, edge, 0.1, 0.9, edge=10.0)[0, 1, 7] < flat_cost
 
 
 def test_the_guided_filter_keeps_an_edge_of_the_guide_that_a_box_blurs():

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -54,11 +56,11 @@ def test_the_true_plane_costs_least(scene, target, photographed):
     assert np.median(np.abs(best[known] - 1 / depth[known])) < disparities[0] - disparities[1]
 
 
-def test_what_only_one_source_sees_costs_the_unknown(scene, target):
-    sources = load_sources(scene, [1, 2])
-    nowhere = [np.full((72, 96), 1e-3, np.float32), np.full((72, 96), 1e9, np.float32)]  # the first sees a lid
+def test_what_only_one_picture_contains_costs_the_unknown(scene, target):
+    first, second = load_sources(scene, [1, 2])
+    turned = dataclasses.replace(second, intrinsics=second.intrinsics + np.eye(3)[0, :, None] * [0, 0, 500.0])
     settings = MatchingSettings(smooth_radius=0, unknown=0.61)
-    costs = matching_costs(target, sources, np.array([0.3]), settings, seen_depths=nowhere)
+    costs = matching_costs(target, [first, turned], np.array([0.3]), settings)
     np.testing.assert_allclose(costs, 0.61, rtol=1e-4)
 
 
