@@ -101,9 +101,7 @@ def read_scenes(layout: Layout, settings: Any, workspace: str = ".") -> list[Sce
             "%d of %d scenes are not in %s and are left out: %s", len(missing), len(names), root, _few(missing)
         )
     training = settings.split == "train"
-    return [
-        _choose_views(layout, layout.read(root, name), training, bool(settings.scene)) for name in present
-    ]
+    return [_choose_views(layout, layout.read(root, name), training, bool(settings.scene)) for name in present]
 
 
 def _scene_folder(layout: Layout, root: Path, name: str) -> Path:
