@@ -16,6 +16,7 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def _read(path: Path) -> dict[str, Any]:
     if data.startswith(b"version https://git-lfs"):
         raise RuntimeError(f"{path} is a Git LFS pointer, not a checkpoint; fetch the file itself with git lfs pull")
     try:
-        with torch.serialization.safe_globals([*_HARMLESS, *_numpy_types()]), warnings.catch_warnings():
+        with _harmless_allowed(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the pickle protocol of foreign files
             content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except _DAMAGE as error:
@@ -159,6 +160,15 @@ def _read(path: Path) -> dict[str, Any]:
     if stored is not None and stored != checksum(content):
         raise RuntimeError(f"checkpoint {path} is damaged: its content does not match its checksum")
     return content
+
+
+def _harmless_allowed() -> AbstractContextManager[None]:
+    """The short list of types, for the time of one load (from torch 2.5 on; before, for good)."""
+    allowed = [*_HARMLESS, *_numpy_types()]
+    if hasattr(torch.serialization, "safe_globals"):
+        return torch.serialization.safe_globals(allowed)
+    torch.serialization.add_safe_globals([kind for kind in allowed if not isinstance(kind, tuple)])
+    return nullcontext()
 
 
 def _numpy_types() -> list[Any]:

@@ -4,6 +4,7 @@ Works with nccl on GPUs and with gloo on CPUs. Rank 0 is the main process: it sa
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,6 +14,7 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
 
+_LOGGER = logging.getLogger(__name__)
 _PATIENCE = timedelta(hours=3)  # the other ranks wait at a collective while rank 0 validates
 
 
@@ -44,11 +46,22 @@ def distributed_run(enabled: bool, local_rank: int = 0) -> Iterator[torch.device
     if torch.cuda.is_available():
         device = torch.device("cuda", local_rank % torch.cuda.device_count())
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    dist.init_process_group(choose_backend(device), timeout=_PATIENCE)
     try:
         yield device
     finally:
         dist.destroy_process_group()
+
+
+def choose_backend(device: torch.device) -> str:
+    """Name of the back-end: nccl where each process has a GPU of its own; gloo on CPUs and where they share one."""
+    if device.type != "cuda":
+        return "gloo"
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if local > torch.cuda.device_count():
+        _LOGGER.warning("%d processes share %d GPU(s), which is slow", local, torch.cuda.device_count())
+        return "gloo"
+    return "nccl"
 
 
 def is_distributed() -> bool:

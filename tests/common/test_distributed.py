@@ -8,6 +8,7 @@ from common.distributed import (
     SyncBatchNorm,
     barrier,
     broadcast_integer,
+    choose_backend,
     distributed_run,
     is_main_process,
     rank,
@@ -59,6 +60,15 @@ def test_batch_norm_of_two_processes_is_that_of_the_joint_batch(tmp_path):
     for name, value in layer.state_dict().items():
         torch.testing.assert_close(first[3][f"0.{name}"], value, rtol=1e-5, atol=1e-5)
         assert torch.equal(first[3][f"0.{name}"], second[3][f"0.{name}"])
+
+
+def test_processes_that_share_a_gpu_talk_through_gloo(monkeypatch):
+    assert choose_backend(torch.device("cpu")) == "gloo"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    assert choose_backend(torch.device("cuda")) == "nccl"
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert choose_backend(torch.device("cuda")) == "gloo"
 
 
 @pytest.fixture

@@ -88,6 +88,16 @@ def test_a_damaged_picture_is_named_also_by_a_worker(training_config, dtu_tree, 
         list(build_training_loader(cfg, 0))
 
 
+def test_a_depth_map_that_is_cut_off_is_named(training_config, dtu_tree, tmp_path):
+    shutil.copytree(dtu_tree, tmp_path / "cut")
+    path = tmp_path / "cut" / "Depths_raw" / "scan1" / "depth_map_0000.pfm"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"Pf\n64 64\n-1.0\n" + bytes(100))
+    cfg = training_config("test_dataset.data_root", str(tmp_path / "cut"), "test_dataset.scene", "scan1")
+    with pytest.raises(ValueError, match=r"depth_map_0000\.pfm"):
+        list(build_test_loader(cfg))
+
+
 def test_a_pose_that_is_not_a_number_is_named(training_config, dtu_tree, tmp_path):
     shutil.copytree(dtu_tree, tmp_path / "nan")
     path = tmp_path / "nan" / "Cameras" / "train" / "00000003_cam.txt"
