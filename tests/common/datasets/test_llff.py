@@ -108,9 +108,7 @@ def test_numbers_of_rows_and_pictures_must_agree(folder, extra):
 
 def test_a_picture_of_another_size_than_the_file_says_is_refused(folder):
     write_image(folder / "images_4" / "image002.png", np.zeros((24, 30, 3), np.uint8))
-    with pytest.raises(
-        ValueError, match=r"row 2 speaks of 128 x 96 pixels.*about 32 x 24; it has 30 x 24"
-    ):
+    with pytest.raises(ValueError, match=r"row 2 speaks of 128 x 96 pixels.*about 32 x 24; it has 30 x 24"):
         read_llff(folder)
 
 
