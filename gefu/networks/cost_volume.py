@@ -104,10 +104,7 @@ def _normalise(x: Float[Tensor, "P C H W"], norm: nn.GroupNorm, known: Statistic
 
 
 def adaptive_cost_aggregation(
-    warped: Float[Tensor, "B S C D H W"],
-    target: Float[Tensor, "B C h w"],
-    omega: ConsistencyWeight,
-    known: Sequence[Statistics] | None = None,
+    warped: Float[Tensor, "B S C D H W"], target: Float[Tensor, "B C h w"], omega: ConsistencyWeight
 ) -> Float[Tensor, "B 2*C D H W"]:
     """Cost and context weighted by each view's consistency with the target feature.
 
@@ -115,16 +112,11 @@ def adaptive_cost_aggregation(
         warped: Source features seen by every target pixel at every hypothesis.
         target: Target feature at half the size of the volume, enlarged by nearest neighbour.
         omega: Weights from squared differences; the planes of the volume are its batch.
-        known: Statistics of the whole planes, where the volume holds a part of each.
     """
-    difference = squared_difference(warped, target)
-    planes = as_planes(difference)
-    weight = omega(planes) if known is None else omega.with_statistics(planes, known)
     B, S, _, D, H, W = warped.shape
-    weight = 1.0 + weight.reshape(B, S, 1, D, H, W)
-    cost = (weight * difference).mean(dim=1)
-    context = (weight * warped).mean(dim=1)
-    return torch.cat([cost, context], dim=1)
+    difference = squared_difference(warped, target)
+    weight = 1.0 + omega(as_planes(difference)).reshape(B, S, 1, D, H, W)
+    return torch.cat([(weight * difference).mean(dim=1), (weight * warped).mean(dim=1)], dim=1)
 
 
 def moments(
@@ -145,8 +137,12 @@ def squared_difference(
     warped: Float[Tensor, "B S C D H W"], target: Float[Tensor, "B C h w"]
 ) -> Float[Tensor, "B S C D H W"]:
     """Of every view to the target feature, which is the same at all hypotheses."""
-    target = functional.interpolate(target, warped.shape[-2:], mode="nearest")
-    return (warped - target[:, None, :, None]).square()
+    return (warped - enlarge(target, warped.shape[-2:])[:, None, :, None]).square()
+
+
+def enlarge(target: Float[Tensor, "B C h w"], size: tuple[int, int]) -> Float[Tensor, "B C H W"]:
+    """The target feature at the size of the volume, by nearest neighbour."""
+    return functional.interpolate(target, tuple(size), mode="nearest")
 
 
 def as_planes(x: Float[Tensor, "B S C D H W"]) -> Float[Tensor, "BSD C H W"]:

@@ -6,6 +6,7 @@ The decoder appears twice: `autoencoder` turns the composited features into thos
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -60,7 +61,7 @@ class FeatureNet(nn.Module):
         self.smooth0 = nn.Conv2d(32, 8, 3, padding=1)
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> FeaturePyramid:
-        full = self.conv0(images)
+        full = self.conv0(images.contiguous(memory_format=torch.channels_last))
         half = self.conv1(full)
         quarter = self.toplayer(self.conv2(half))
         half = double(quarter).add_(self.lat1(half))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from common.depth_hypotheses import regress
 from common.feature_sampling import resize
+from common.memory import keep_freed_memory
 from common.models.mlp import linear_relu
 from common.ops.plane_sweep import sweep_variance, warp_features
 from common.ops.view_sampling import sample_views
@@ -90,6 +91,8 @@ class Network(nn.Module):
         check_size(H, W, "source images")
         if S < 2:
             raise ValueError(f"expected at least 2 source views (the variance over one view is undefined), got {S}")
+        if src_inps.device.type == "cpu":
+            keep_freed_memory()
         pyramid = self.feature_net(src_inps.flatten(0, 1))
         colors = src_inps.flatten(0, 1) * 0.5 + 0.5
         maps = []

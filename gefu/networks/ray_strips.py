@@ -68,6 +68,8 @@ def render_in_strips(
     """
     _, height, width, _ = rays.directions.shape
     strips = row_strips(height, max(STRIP_SAMPLES // (width * rays.num_samples), 1))
+    # Laid out as the sampling reads it, once and not for every strip.
+    volume = volume.permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
     known, first = [], _FirstLayer(radiance_field, height)
     for rows in strips:
         samples = rays.samples(rows)

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from common.depth_hypotheses import regress
 from common.feature_sampling import resize_window
-from common.ops.plane_sweep import sweep_variance, warp_features
+from common.ops.plane_sweep import sweep_adaptive, sweep_variance, warp_features
 from gefu.networks.batch_cameras import Batch, blend_cameras, sweep_matrix, target_rays
-from gefu.networks.cost_volume import Statistics, adaptive_cost_aggregation, moments
+from gefu.networks.cost_volume import Statistics, enlarge, moments
 from gefu.networks.depth import LevelDepth, coarse_hypotheses, fine_hypotheses
 from gefu.networks.ray_strips import RayWindow, render_in_strips, row_strips
 from gefu.networks.rendering import RenderedLevel
@@ -161,13 +161,14 @@ class TiledRendering:
         features, matrix = self.features.level(1), sweep_matrix(self.batch, level, window.start(level.volume_scale))
         if target is None:
             return sweep_variance(features, matrix, depth_values)
-        target = window.crop(target, level.volume_scale / 2)
-        planes = []
-        for plane in range(depth_values.shape[1]):
-            known = None if statistics is None else [entry.of_plane(plane) for entry in statistics]
-            warped = warp_features(features, matrix, depth_values[:, plane : plane + 1])
-            planes.append(adaptive_cost_aggregation(warped, target, omega, known))
-        return torch.cat(planes, dim=2)
+        target = enlarge(window.crop(target, level.volume_scale / 2), window.size(level.volume_scale))
+
+        def weigh(squared_difference: Tensor, plane: int) -> Tensor:
+            if statistics is None:
+                return 1.0 + omega(squared_difference)
+            return 1.0 + omega.with_statistics(squared_difference, [entry.of_plane(plane) for entry in statistics])
+
+        return sweep_adaptive(features, matrix, depth_values, target, weigh)
 
     def _omega_statistics(self, coarse: LevelDepth, target: Float[Tensor, "B 16 h w"]) -> list[Statistics]:
         """Mean and deviation in front of each group normalisation over whole planes, one pass over the tiles each."""

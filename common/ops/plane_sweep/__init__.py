@@ -15,6 +15,8 @@ context is what the released GeFu computes; a cascade that wants the variance al
 Results have channels innermost in memory, whatever the order of axes says.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -73,6 +75,41 @@ def sweep_variance(
     return kernels.apply(_innermost(features), matrix.contiguous(), depth.contiguous()).permute(0, 4, 1, 2, 3)
 
 
+def sweep_adaptive(
+    features: Float[Tensor, "B S C h w"],
+    matrix: Float[Tensor, "B S 3 4"],
+    depth: Float[Tensor, "B D H W"],
+    target: Float[Tensor, "B C H W"],
+    weigh: Callable[[Tensor, int], Tensor],
+    backend: Backend = "auto",
+) -> Float[Tensor, "B 2*C D H W"]:
+    """Cost and context aggregated over the views with weights that depend on how well each view fits the target.
+
+        e_s = (f_s - target)^2    w_s = weigh(e_s)    cost = 1/S sum_s w_s e_s    context = 1/S sum_s w_s f_s
+
+    One plane after the other: what the single views see is stored for one plane at a time. The kernels have no
+    gradient; where one is needed the reference runs (a named back-end refuses).
+
+    Args:
+        features: Of the source views.
+        matrix: Target to source, see the module.
+        depth: Hypotheses of every target pixel, z in the target camera, not zero.
+        target: The target's own feature, the same at all hypotheses.
+        weigh: From the squared differences `B*S C H W` of a plane, and its index, to weights `B*S 1 H W`.
+        backend: See `common.ops`.
+    """
+    tensors = features, matrix, depth, target
+    is_constant = not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors))
+    chosen = choose("sweep_adaptive", backend, tensors, ("numba",) if is_constant else ())
+    aggregate = _adaptive_plane_torch if chosen == "torch" else _adaptive_plane_numba
+    features, matrix, target = _innermost(features), matrix.contiguous(), target.permute(0, 2, 3, 1).contiguous()
+    volume = features.new_empty(*depth.shape, 2 * features.shape[-1])
+    for plane in range(depth.shape[1]):
+        part = depth[:, plane : plane + 1].contiguous()
+        volume[:, plane] = aggregate(features, matrix, part, target, lambda e, plane=plane: weigh(e, plane))[:, 0]
+    return volume.permute(0, 4, 1, 2, 3)
+
+
 def _available(matrix: Tensor) -> tuple[str, ...]:
     """The kernels treat the cameras as constants."""
     return () if matrix.requires_grad and torch.is_grad_enabled() else ("numba", "triton")
@@ -108,6 +145,33 @@ def _sweep_variance_torch(features: Tensor, matrix: Tensor, depth: Tensor) -> Te
     mean_square = warped.mean(dim=1).square()
     variance = warped.square().mean(dim=1) - mean_square
     return torch.cat([variance, mean_square / warped.shape[1]], dim=1)
+
+
+def _adaptive_plane_torch(
+    features: Tensor, matrix: Tensor, depth: Tensor, target: Tensor, weigh: Callable[[Tensor], Tensor]
+) -> Tensor:
+    warped = _warp_features_torch(features.permute(0, 1, 4, 2, 3), matrix, depth)[:, :, :, 0]
+    squared = (warped - target.permute(0, 3, 1, 2)[:, None]).square()
+    weight = weigh(squared.flatten(0, 1)).unflatten(0, warped.shape[:2])
+    volume = torch.cat([(weight * squared).mean(dim=1), (weight * warped).mean(dim=1)], dim=1)
+    return volume.permute(0, 2, 3, 1)[:, None]
+
+
+def _adaptive_plane_numba(
+    features: Tensor, matrix: Tensor, depth: Tensor, target: Tensor, weigh: Callable[[Tensor], Tensor]
+) -> Tensor:
+    from common.ops._compile import launch
+    from common.ops.plane_sweep import numba_kernels
+
+    B, S, _, _, C = features.shape
+    warped = features.new_empty(B, S, *depth.shape[1:], C)
+    squared = torch.empty_like(warped)
+    rows = warped[..., 0, 0].numel()
+    launch(numba_kernels.difference_forward, rows, features, matrix, depth, target, warped, squared)
+    weight = weigh(squared[:, :, 0].flatten(0, 1).permute(0, 3, 1, 2)).reshape(B, S, *depth.shape[1:])
+    volume = features.new_empty(*depth.shape, 2 * C)
+    launch(numba_kernels.adaptive_forward, rows // S, warped, squared, weight.contiguous(), volume)
+    return volume
 
 
 class _NumbaWarp(torch.autograd.Function):

@@ -92,7 +92,7 @@ class _NumbaSampleViews(torch.autograd.Function):
         ctx.save_for_backward(maps, points, matrix, centers)
         B, S, _, _, C = maps.shape
         vectors = maps.new_empty(B, S, points.shape[1], C + 4)
-        launch(numba_kernels.sample_forward, vectors[..., 0].numel(), maps, points, matrix, centers, vectors)
+        launch(numba_kernels.sample_forward, points[..., 0].numel(), maps, points, matrix, centers, vectors)
         return vectors
 
     @staticmethod

@@ -1,7 +1,8 @@
 """CPU kernels of trilinear interpolation, channels innermost.
 
 Arrays: volume `B D H W C`, coordinates `B P 3` in [0, 1], samples `B P C`. Positions are computed in float64, what is
-done per channel in the type of the arrays.
+done per channel in the type of the arrays. Elements are indexed in place: a slice of an array costs more than what is
+done with it here.
 """
 
 import numpy as np
@@ -30,38 +31,30 @@ def _taps(coordinate, size):
     return max(first, 0), min(first + 1, size - 1), before, after
 
 
-@device_function
-def _interpolate(volume, x, y, z, out):
-    D, H, W, C = volume.shape
-    x0, x1, left, right = _taps(x, W)
-    y0, y1, top, bottom = _taps(y, H)
-    z0, z1, near, far = _taps(z, D)
-    cast = volume.dtype.type
-    for c in range(C):
-        out[c] = 0
-    for k in range(2):
-        plane, share = (z0, near) if k == 0 else (z1, far)
-        w00, w01 = cast(share * top * left), cast(share * top * right)
-        w10, w11 = cast(share * bottom * left), cast(share * bottom * right)
-        f00, f01, f10, f11 = volume[plane, y0, x0], volume[plane, y0, x1], volume[plane, y1, x0], volume[plane, y1, x1]
-        for c in range(C):
-            out[c] += w00 * f00[c] + w01 * f01[c] + w10 * f10[c] + w11 * f11[c]
-
-
 @kernel
 def sample_forward(start, stop, volume, coordinates, samples):
     """Values of a range of (batch, point)."""
+    D, H, W, C = volume.shape[1:]
     P = coordinates.shape[1]
+    cast = volume.dtype.type
     for index in range(start, stop):
         b, i = index // P, index % P
-        p = coordinates[b, i]
-        _interpolate(volume[b], float(p[0]), float(p[1]), float(p[2]), samples[b, i])
-
-
-@device_function
-def _add_scaled(total, weight, values):
-    for c in range(len(total)):
-        total[c] += weight * values[c]
+        x0, x1, left, right = _taps(float(coordinates[b, i, 0]), W)
+        y0, y1, top, bottom = _taps(float(coordinates[b, i, 1]), H)
+        z0, z1, near, far = _taps(float(coordinates[b, i, 2]), D)
+        for c in range(C):
+            samples[b, i, c] = 0
+        for k in range(2):
+            z, share = (z0, near) if k == 0 else (z1, far)
+            w00, w01 = cast(share * top * left), cast(share * top * right)
+            w10, w11 = cast(share * bottom * left), cast(share * bottom * right)
+            for c in range(C):
+                samples[b, i, c] += (
+                    w00 * volume[b, z, y0, x0, c]
+                    + w01 * volume[b, z, y0, x1, c]
+                    + w10 * volume[b, z, y1, x0, c]
+                    + w11 * volume[b, z, y1, x1, c]
+                )
 
 
 @kernel
@@ -74,17 +67,21 @@ def backward_volume(start, stop, grad, coordinates, grad_volume):
         b, block = task // blocks, task % blocks
         first, last = block * CHANNEL_BLOCK, min((block + 1) * CHANNEL_BLOCK, C)
         for i in range(coordinates.shape[1]):
-            p, g = coordinates[b, i], grad[b, i, first:last]
-            x0, x1, left, right = _taps(float(p[0]), W)
-            y0, y1, top, bottom = _taps(float(p[1]), H)
-            z0, z1, near, far = _taps(float(p[2]), D)
+            x0, x1, left, right = _taps(float(coordinates[b, i, 0]), W)
+            y0, y1, top, bottom = _taps(float(coordinates[b, i, 1]), H)
+            z0, z1, near, far = _taps(float(coordinates[b, i, 2]), D)
             for k in range(2):
-                plane, share = (z0, near) if k == 0 else (z1, far)
-                total = grad_volume[b, plane, :, :, first:last]
-                _add_scaled(total[y0, x0], cast(share * top * left), g)
-                _add_scaled(total[y0, x1], cast(share * top * right), g)
-                _add_scaled(total[y1, x0], cast(share * bottom * left), g)
-                _add_scaled(total[y1, x1], cast(share * bottom * right), g)
+                z, share = (z0, near) if k == 0 else (z1, far)
+                w00, w01 = cast(share * top * left), cast(share * top * right)
+                w10, w11 = cast(share * bottom * left), cast(share * bottom * right)
+                for c in range(first, last):
+                    grad_volume[b, z, y0, x0, c] += w00 * grad[b, i, c]
+                for c in range(first, last):
+                    grad_volume[b, z, y0, x1, c] += w01 * grad[b, i, c]
+                for c in range(first, last):
+                    grad_volume[b, z, y1, x0, c] += w10 * grad[b, i, c]
+                for c in range(first, last):
+                    grad_volume[b, z, y1, x1, c] += w11 * grad[b, i, c]
 
 
 @device_function
@@ -104,8 +101,7 @@ def backward_coordinates(start, stop, grad, volume, coordinates, grad_coordinate
     P = coordinates.shape[1]
     for index in range(start, stop):
         b, i = index // P, index % P
-        p, g = coordinates[b, i], grad[b, i]
-        x, y, z = float(p[0]), float(p[1]), float(p[2])
+        x, y, z = float(coordinates[b, i, 0]), float(coordinates[b, i, 1]), float(coordinates[b, i, 2])
         x0, x1, left, right = _taps(x, W)
         y0, y1, top, bottom = _taps(y, H)
         z0, z1, near, far = _taps(z, D)
@@ -114,10 +110,10 @@ def backward_coordinates(start, stop, grad, volume, coordinates, grad_coordinate
         gx = gy = gz = 0.0
         for corner in range(8):
             i_x, i_y, i_z = corner & 1, corner >> 1 & 1, corner >> 2
-            value = volume[b, z1 if i_z else z0, y1 if i_y else y0, x1 if i_x else x0]
+            column, row, plane = x1 if i_x else x0, y1 if i_y else y0, z1 if i_z else z0
             dot = volume.dtype.type(0)
             for c in range(C):
-                dot += value[c] * g[c]
+                dot += volume[b, plane, row, column, c] * grad[b, i, c]
             gx += dot * dx[i_x] * down[i_y] * through[i_z]
             gy += dot * across[i_x] * dy[i_y] * through[i_z]
             gz += dot * across[i_x] * down[i_y] * dz[i_z]
