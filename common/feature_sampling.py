@@ -57,12 +57,13 @@ def resize_window(
     size = tuple(part.stop - part.start for part in new_window)
     if tuple(x.shape[-2:]) == full_size and size == new_full_size:
         return functional.interpolate(x, size, mode="bilinear", align_corners=True)
+    x = x.permute(0, 2, 3, 1)
     for axis in range(2):
         wanted = torch.arange(new_window[axis].start, new_window[axis].stop, device=x.device, dtype=torch.float64)
         position = wanted * ((full_size[axis] - 1) / max(new_full_size[axis] - 1, 1)) - start[axis]
-        before = position.floor().long().clamp(0, x.shape[2 + axis] - 1)
-        after = (before + 1).clamp(max=x.shape[2 + axis] - 1)
+        before = position.floor().long().clamp(0, x.shape[1 + axis] - 1)
+        after = (before + 1).clamp(max=x.shape[1 + axis] - 1)
         fraction = (position - before).to(x.dtype).clamp(0, 1)
-        fraction = fraction[:, None] if axis == 0 else fraction
-        x = torch.lerp(x.index_select(2 + axis, before), x.index_select(2 + axis, after), fraction)
-    return x
+        fraction = fraction[:, None, None] if axis == 0 else fraction[:, None]
+        x = torch.lerp(x.index_select(1 + axis, before), x.index_select(1 + axis, after), fraction)
+    return x.permute(0, 3, 1, 2)

@@ -4,6 +4,7 @@ The decoder appears twice: `autoencoder` turns the composited features into thos
 `conv_transmit` turns the coarse rendering into the target feature of the adaptive cost aggregation.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional
 
 from common.feature_sampling import resize_window
 from common.models.conv import ConvBnRelu2d
-from gefu.networks.windows import Window
+from gefu.networks.windows import Window, row_strips
 
 
 class FeaturePyramid(NamedTuple):
@@ -27,16 +28,6 @@ class FeaturePyramid(NamedTuple):
 def double(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C 2*H 2*W"]:
     """Corner-aligned bilinear enlargement by two."""
     return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
-
-
-def double_window(
-    x: Float[Tensor, "B C H W"], scale: float, window: Window | None, picture: Window | None
-) -> Float[Tensor, "B C 2*H 2*W"]:
-    """The same of a window of a picture, `x` being its part at `scale`."""
-    if window is None or window == picture:
-        return double(x)
-    sizes = picture.size(scale), picture.size(2 * scale)
-    return resize_window(x, window.start(scale), sizes[0], window.slices(2 * scale), sizes[1])
 
 
 def two_convolutions(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Sequential:
@@ -82,12 +73,44 @@ class ImageDecoder(nn.Module):
         self.lat0 = nn.Conv2d(hidden_channels, out_channels, 1)
         self.out = nn.Conv2d(out_channels, out_channels, 3, padding=1)
 
-    def forward(
-        self, x: Float[Tensor, "B Cin H W"], window: Window | None = None, picture: Window | None = None
-    ) -> Float[Tensor, "B Cout H W"]:
-        """The decoded image; with `window`, x is that part of a picture and is enlarged as the whole would be."""
+    def forward(self, x: Float[Tensor, "B Cin H W"]) -> Float[Tensor, "B Cout H W"]:
         full = self.conv0(x)
         half = self.conv1(full)
         quarter = self.toplayer(self.conv2(half))
-        half = double_window(quarter, 0.25, window, picture).add_(self.lat1(half))
-        return self.out(double_window(half, 0.5, window, picture).add_(self.lat0(full)))
+        half = double(quarter).add_(self.lat1(half))
+        return self.out(double(half).add_(self.lat0(full)))
+
+    def decode_in_strips(
+        self, x: Float[Tensor, "B Cin H W"], window: Window, picture: Window, strips: Sequence[slice]
+    ) -> Iterator[Float[Tensor, "B Cout h W"]]:
+        """The decoded rows of a window, strip by strip, so that nothing at the full size but one layer is stored.
+
+        Args:
+            x: The window of the picture's features.
+            window: Where it lies.
+            picture: The whole, which decides what an enlarged pixel is.
+            strips: Rows of the window.
+        """
+        full = self._first_layers(x, strips)
+        half = self.conv1(full)
+        quarter = self.toplayer(self.conv2(half))
+        sizes = [picture.size(scale) for scale in (0.25, 0.5, 1.0)]
+        half = resize_window(quarter, window.start(0.25), sizes[0], window.slices(0.5), sizes[1]).add_(self.lat1(half))
+        for rows in strips:
+            near = _with_neighbours(rows, 1, x.shape[2])
+            place = slice(window.top + near.start, window.top + near.stop), window.slices()[1]
+            y = resize_window(half, window.start(0.5), sizes[1], place, sizes[2]).add_(self.lat0(full[:, :, near]))
+            yield self.out(y)[:, :, rows.start - near.start : rows.stop - near.start]
+
+    def _first_layers(self, x: Float[Tensor, "B Cin H W"], strips: Sequence[slice]) -> Float[Tensor, "B C H W"]:
+        """`conv0`; every strip needs two rows of its neighbours."""
+        parts = []
+        for rows in row_strips(x.shape[2], strips[0].stop - strips[0].start):
+            near = _with_neighbours(rows, 2, x.shape[2])
+            part = self.conv0(x[:, :, near])[:, :, rows.start - near.start : rows.stop - near.start]
+            parts.append(part.permute(0, 2, 3, 1))
+        return torch.cat(parts, dim=1).permute(0, 3, 1, 2)
+
+
+def _with_neighbours(rows: slice, count: int, height: int) -> slice:
+    return slice(max(rows.start - count, 0), min(rows.stop + count, height))

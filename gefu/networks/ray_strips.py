@@ -15,6 +15,7 @@ from common.ops.volume_sampling import sample_volume
 from gefu.networks.depth import LevelDepth
 from gefu.networks.nerf import SpatialViewAggregator
 from gefu.networks.rendering import RaySamples, RenderedLevel, composite_samples, sample_rays
+from gefu.networks.windows import row_strips
 
 # Samples whose layers run together.
 STRIP_SAMPLES = 16384
@@ -41,11 +42,6 @@ class RayWindow:
             self.num_samples,
             self.inverse,
         )
-
-
-def row_strips(height: int, rows: int) -> list[slice]:
-    """A picture's rows, `rows` at a time."""
-    return [slice(start, min(start + rows, height)) for start in range(0, height, rows)]
 
 
 def render_in_strips(

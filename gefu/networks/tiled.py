@@ -18,10 +18,10 @@ from common.ops.plane_sweep import sweep_adaptive, sweep_variance, warp_features
 from gefu.networks.batch_cameras import Batch, blend_cameras, sweep_matrix, target_rays
 from gefu.networks.cost_volume import Statistics, enlarge, moments
 from gefu.networks.depth import LevelDepth, coarse_hypotheses, fine_hypotheses
-from gefu.networks.ray_strips import RayWindow, render_in_strips, row_strips
+from gefu.networks.ray_strips import RayWindow, render_in_strips
 from gefu.networks.rendering import RenderedLevel
 from gefu.networks.settings import LevelSettings
-from gefu.networks.windows import Window, tiles, whole
+from gefu.networks.windows import Window, row_strips, tiles, whole
 
 if TYPE_CHECKING:
     from gefu.networks.network import Network, SourceFeatures
@@ -34,7 +34,8 @@ DECODER_HALO = 32  # 21 pixels of `autoencoder`
 FINE_RAYS_HALO = 48  # 37 pixels of `nerf_1.regnet`
 FINE_VOLUME_HALO = 80  # 37 voxels of `cost_reg_1`, one of `omega` and one of the resize at 1/2
 OMEGA_HALO = 16  # one voxel at 1/2
-FUSION_ROWS = 32
+# Rows that are decoded and fused together.
+ROWS = 64
 
 
 class TiledRendering:
@@ -104,15 +105,25 @@ class TiledRendering:
             return
         rendered = self._render(1, volume, depth, window, rays_window, decoder_window)
         del volume, logits
-        decoded = self.network.autoencoder(rendered.image.movedim(-1, 1), decoder_window, self.picture)
-        decoded = tile.crop(decoded, inside=decoder_window).movedim(1, -1)
-        rendered = rendered.cropped(*tile.slices(inside=decoder_window))
-        self._place(tile, 1.0, tile, depth_level1=rendered.depth, weights_level1=rendered.weights)
-        for rows in row_strips(decoded.shape[1], FUSION_ROWS):
-            strip = Window(tile.top + rows.start, tile.top + rows.stop, tile.left, tile.right)
-            part = rendered.cropped(rows, slice(None))
-            fused = self.network.fuse(part, decoded[:, rows], self.features, self.batch, strip.start())
-            self._place(strip, 1.0, strip, **fused)
+        self._fuse(rendered, decoder_window, tile)
+
+    def _fuse(self, rendered: RenderedLevel, window: Window, tile: Window) -> None:
+        """Decode the picture of a window and fuse the colours of the tile inside it."""
+        rows, columns = tile.slices(inside=window)
+        part = rendered.cropped(rows, columns)
+        self._place(tile, 1.0, tile, depth_level1=part.depth, weights_level1=part.weights)
+        strips = [
+            slice(rows.start + strip.start, rows.start + strip.stop) for strip in row_strips(tile.size()[0], ROWS)
+        ]
+        image = rendered.image.movedim(-1, 1)
+        decoded = self.network.autoencoder.decode_in_strips(image, window, self.picture, strips)
+        for strip, features in zip(strips, decoded, strict=True):
+            top = window.top + strip.start
+            place = Window(top, top + strip.stop - strip.start, tile.left, tile.right)
+            part = rendered.cropped(strip, columns)
+            features = features[..., columns].movedim(1, -1)
+            fused = self.network.fuse(part, features, self.features, self.batch, place.start())
+            self._place(place, 1.0, place, **fused)
 
     def _render(
         self,

@@ -66,6 +66,11 @@ def tiles(height: int, width: int, max_side: int) -> list[Window]:
     ]
 
 
+def row_strips(height: int, rows: int) -> list[slice]:
+    """A picture's rows, `rows` at a time."""
+    return [slice(start, min(start + rows, height)) for start in range(0, height, rows)]
+
+
 def _cuts(length: int, max_side: int) -> list[int]:
     count = -(-length // max(max_side // STEP * STEP, STEP))
     return [round(length * part / count / STEP) * STEP for part in range(count)] + [length]
