@@ -152,7 +152,8 @@ class Slider(Block):
             f'<figure class="slider"><div style="--cut:50%">{images}'
             f'<input type="range" min="0" max="100" value="50" aria-label="{escape(label)}" '
             "oninput=\"this.parentNode.style.setProperty('--cut',this.value+'%')\"></div>"
-            f"<figcaption><span>{escape(self.left.label)}</span><span>{escape(self.right.label)}</span></figcaption>"
+            f"<figcaption><span>{escape(self.left.label)}</span><span>drag to compare</span>"
+            f"<span>{escape(self.right.label)}</span></figcaption>"
             "</figure>"
         )
 

@@ -102,7 +102,7 @@ def numbers(method: MethodSection) -> dict[str, Any]:
 def machine() -> str:
     """What the numbers were measured on."""
     device = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{torch.get_num_threads()} CPU thread(s){device}, {platform.machine()}, PyTorch {torch.__version__}"
+    return f"{_count(torch.get_num_threads(), 'CPU thread')}{device}, {platform.machine()}, PyTorch {torch.__version__}"
 
 
 def _outcome_numbers(comparison: Comparison, outcome: Outcome) -> dict[str, Any]:
@@ -144,8 +144,13 @@ def _scene_blocks(comparison: Comparison, number: int, scene: DemoScene, video: 
     views = [_view_blocks(comparison, number, scene, index) for index in range(len(scene.held_out))]
     blocks += [block for view in views[:SHOWN_AT_ONCE] for block in view]
     if views[SHOWN_AT_ONCE:]:
-        rest = [block for view in views[SHOWN_AT_ONCE:] for block in view]
-        blocks.append(Details(f"{len(views) - SHOWN_AT_ONCE} more held-out views of {scene.title}", rest))
+        rest = views[SHOWN_AT_ONCE:]
+        blocks.append(
+            Details(
+                f"{_count(len(rest), 'more held-out view')} of {scene.title}",
+                [block for view in rest for block in view],
+            )
+        )
     return blocks
 
 
@@ -241,7 +246,7 @@ def _caption(comparison: Comparison) -> str:
     count = sum(len(scene.held_out) for scene in comparison.scenes)
     library = statistics.median(outcome.library_bytes for outcome in comparison.outcomes) / 1e6
     parts = [
-        f"Means over all {count} held-out views; {comparison.protocol.describe()}.",
+        f"Means over {_count(count, 'held-out view')}; {comparison.protocol.describe()}.",
         f"LPIPS was not measured: {comparison.lpips_missing}." if comparison.lpips_missing else "",
         "Depth error is the mean of |depth - truth| / truth.",
         "Prepare is done once per set of input photographs, the rest for each view (medians).",
@@ -265,7 +270,13 @@ def _scene_measures(comparison: Comparison) -> list[tuple[str, list[float | None
     ]
 
 
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
+
+
 def _seconds(value: float) -> str:
+    if value < 0.001:
+        return "< 1 ms"
     return f"{1000 * value:.0f} ms" if value < 0.1 else f"{value:.2f} s"
 
 
