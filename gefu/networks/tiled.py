@@ -6,6 +6,7 @@ coarse depth, and the statistics of the group normalisations in `omega`, which t
 more than one tile.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from common.depth_hypotheses import regress
 from common.feature_sampling import resize_window
 from common.ops.plane_sweep import sweep_adaptive, sweep_variance, warp_features
+from common.parallel import run_in_threads
 from gefu.networks.batch_cameras import Batch, blend_cameras, sweep_matrix, target_rays
 from gefu.networks.cost_volume import Statistics, enlarge, moments
 from gefu.networks.depth import LevelDepth, coarse_hypotheses, fine_hypotheses
@@ -34,8 +36,9 @@ DECODER_HALO = 32  # 21 pixels of `autoencoder`
 FINE_RAYS_HALO = 48  # 37 pixels of `nerf_1.regnet`
 FINE_VOLUME_HALO = 80  # 37 voxels of `cost_reg_1`, one of `omega` and one of the resize at 1/2
 OMEGA_HALO = 16  # one voxel at 1/2
-# Rows that are decoded and fused together.
+# Rows that are decoded together, and fused by one thread.
 ROWS = 64
+FUSION_ROWS = 16
 
 
 class TiledRendering:
@@ -118,12 +121,27 @@ class TiledRendering:
         image = rendered.image.movedim(-1, 1)
         decoded = self.network.autoencoder.decode_in_strips(image, window, self.picture, strips)
         for strip, features in zip(strips, decoded, strict=True):
-            top = window.top + strip.start
-            place = Window(top, top + strip.stop - strip.start, tile.left, tile.right)
-            part = rendered.cropped(strip, columns)
-            features = features[..., columns].movedim(1, -1)
-            fused = self.network.fuse(part, features, self.features, self.batch, place.start())
-            self._place(place, 1.0, place, **fused)
+            parts = row_strips(strip.stop - strip.start, FUSION_ROWS)
+            tasks = [partial(self._fuse_rows, rendered, features, window, tile, strip, rows) for rows in parts]
+            for place, fused in run_in_threads(tasks):
+                self._place(place, 1.0, place, **fused)
+
+    def _fuse_rows(
+        self,
+        rendered: RenderedLevel,
+        decoded: Float[Tensor, "B 64 h w"],
+        window: Window,
+        tile: Window,
+        strip: slice,
+        rows: slice,
+    ) -> tuple[Window, dict[str, Tensor]]:
+        """Fuse some rows of a strip of a window, which is decoded; returns them with their place."""
+        columns = tile.slices(inside=window)[1]
+        place = slice(strip.start + rows.start, strip.start + rows.stop)
+        part = rendered.cropped(place, columns)
+        features = decoded[:, :, rows, columns].movedim(1, -1)
+        target = Window(window.top + place.start, window.top + place.stop, tile.left, tile.right)
+        return target, self.network.fuse(part, features, self.features, self.batch, target.start())
 
     def _render(
         self,
@@ -140,10 +158,12 @@ class TiledRendering:
         depth = self._resized(depth, volume_window, level.volume_scale, window, level.render_scale)
         origins, directions = target_rays(self.batch, index, level, size, window.slices(level.render_scale))
         across = self._across(level, volume_window, window).to(volume)
-        rays = RayWindow(depth, origins, directions, across, level.num_samples, inverse=index == 0)
         sources = self.features.blend_maps[index], *blend_cameras(self.batch, level)
+        # Laid out as the sampling reads it, once and not for every strip.
+        volume = volume.permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
+        rays = RayWindow(depth, origins, directions, across, level.num_samples, index == 0, volume, sources)
         crop = wanted.slices(level.render_scale, inside=window)
-        return render_in_strips(radiance_field, volume, rays, sources, crop, self.network.settings.white_background)
+        return render_in_strips(radiance_field, rays, crop, self.network.settings.white_background)
 
     def _across(self, level: LevelSettings, volume_window: Window, window: Window) -> Float[Tensor, "H W 2"]:
         """Where the pixels of a window lie across the volume of another, 0 to 1, in x and y."""

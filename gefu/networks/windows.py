@@ -66,9 +66,10 @@ def tiles(height: int, width: int, max_side: int) -> list[Window]:
     ]
 
 
-def row_strips(height: int, rows: int) -> list[slice]:
-    """A picture's rows, `rows` at a time."""
-    return [slice(start, min(start + rows, height)) for start in range(0, height, rows)]
+def row_strips(height: int, rows: int, start: int = 0) -> list[slice]:
+    """`height` rows from `start` on, `rows` at a time."""
+    stop = start + height
+    return [slice(top, min(top + rows, stop)) for top in range(start, stop, rows)]
 
 
 def _cuts(length: int, max_side: int) -> list[int]:

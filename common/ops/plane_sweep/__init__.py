@@ -16,6 +16,7 @@ Results have channels innermost in memory, whatever the order of axes says.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -24,6 +25,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from common.ops._backends import Backend, choose
+from common.parallel import run_in_threads
 from common.rays import pixel_grid
 
 
@@ -104,9 +106,17 @@ def sweep_adaptive(
     aggregate = _adaptive_plane_torch if chosen == "torch" else _adaptive_plane_numba
     features, matrix, target = _innermost(features), matrix.contiguous(), target.permute(0, 2, 3, 1).contiguous()
     volume = features.new_empty(*depth.shape, 2 * features.shape[-1])
-    for plane in range(depth.shape[1]):
+
+    def sweep(plane: int) -> None:
         part = depth[:, plane : plane + 1].contiguous()
-        volume[:, plane] = aggregate(features, matrix, part, target, lambda e, plane=plane: weigh(e, plane))[:, 0]
+        volume[:, plane] = aggregate(features, matrix, part, target, lambda squared: weigh(squared, plane))[:, 0]
+
+    planes = [partial(sweep, plane) for plane in range(depth.shape[1])]
+    if features.device.type == "cpu" and is_constant:
+        run_in_threads(planes)
+    else:
+        for plane in planes:
+            plane()
     return volume.permute(0, 4, 1, 2, 3)
 
 
