@@ -2,7 +2,8 @@
 
     torch     the reference: any device, any gradient it promises
     numba     CPU, compiled at run time
-    triton    CUDA, compiled at run time; on the CPU in the interpreter (TRITON_INTERPRET=1), for tests
+    triton    CUDA, compiled at run time; on the CPU in the interpreter (TRITON_INTERPRET=1), for tests; no op has such
+              kernels yet, so that the reference runs on a GPU
 
 `auto` takes the fastest that is present and honours the op's promises; a named back-end raises if it cannot be
 honoured. The environment variable POLYVIEW_BACKEND replaces `auto`.

@@ -49,8 +49,7 @@ def warp_features(
     chosen = choose("warp_features", backend, (features, matrix, depth), fast)
     if chosen == "torch":
         return _warp_features_torch(features, matrix, depth)
-    kernels = _NumbaWarp if chosen == "numba" else _triton("Warp")
-    return kernels.apply(_innermost(features), matrix.contiguous(), depth.contiguous()).permute(0, 1, 5, 2, 3, 4)
+    return _NumbaWarp.apply(_innermost(features), matrix.contiguous(), depth.contiguous()).permute(0, 1, 5, 2, 3, 4)
 
 
 def sweep_variance(
@@ -73,8 +72,7 @@ def sweep_variance(
     chosen = choose("sweep_variance", backend, (features, matrix, depth), fast)
     if chosen == "torch":
         return _sweep_variance_torch(features, matrix, depth)
-    kernels = _NumbaVariance if chosen == "numba" else _triton("Variance")
-    return kernels.apply(_innermost(features), matrix.contiguous(), depth.contiguous()).permute(0, 4, 1, 2, 3)
+    return _NumbaVariance.apply(_innermost(features), matrix.contiguous(), depth.contiguous()).permute(0, 4, 1, 2, 3)
 
 
 def sweep_adaptive(
@@ -122,7 +120,7 @@ def sweep_adaptive(
 
 def _available(matrix: Tensor) -> tuple[str, ...]:
     """The kernels treat the cameras as constants."""
-    return () if matrix.requires_grad and torch.is_grad_enabled() else ("numba", "triton")
+    return () if matrix.requires_grad and torch.is_grad_enabled() else ("numba",)
 
 
 def _innermost(features: Float[Tensor, "B S C h w"]) -> Float[Tensor, "B S h w C"]:
@@ -241,9 +239,3 @@ class _NumbaVariance(torch.autograd.Function):
         tasks = features.shape[0] * numba_kernels.channel_blocks(features.shape[-1])
         launch(numba_kernels.variance_backward, tasks, grad.contiguous(), features, matrix, depth, grad_features)
         return grad_features, None, None
-
-
-def _triton(name: str) -> type[torch.autograd.Function]:
-    from common.ops.plane_sweep import triton_kernels
-
-    return getattr(triton_kernels, name)

@@ -41,7 +41,7 @@ def sample_views(
     """
     cameras = intrinsics, world_to_cam, target_center
     constant = not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in cameras))
-    fast = ("numba", "triton") if constant else ()
+    fast = ("numba",) if constant else ()
     chosen = choose("sample_views", backend, (features, points, *cameras), fast)
     if chosen == "torch":
         return _sample_views_torch(features, points, *cameras)
@@ -49,7 +49,7 @@ def sample_views(
     flat = points.flatten(1, -2).contiguous()
     matrix = projection_matrix(intrinsics, world_to_cam)[..., :3, :].contiguous()
     centers = torch.cat([camera_center(world_to_cam), target_center[:, None]], dim=1)
-    vectors = _function(chosen).apply(maps, flat, matrix, centers)
+    vectors = _NumbaSampleViews.apply(maps, flat, matrix, centers)
     return vectors.unflatten(2, points.shape[1:-1])
 
 
@@ -113,11 +113,3 @@ class _NumbaSampleViews(torch.autograd.Function):
             tasks = points[..., 0].numel()
             launch(numba_kernels.backward_points, tasks, grad, maps, points, matrix, centers, grad_points)
         return grad_maps, grad_points, None, None
-
-
-def _function(backend: str) -> type[torch.autograd.Function]:
-    if backend == "numba":
-        return _NumbaSampleViews
-    from common.ops.view_sampling.triton_kernels import SampleViews
-
-    return SampleViews

@@ -24,11 +24,11 @@ def sample_volume(
         coordinates: See the module.
         backend: See `common.ops`.
     """
-    chosen = choose("sample_volume", backend, (volume, coordinates), ("numba", "triton"))
+    chosen = choose("sample_volume", backend, (volume, coordinates), ("numba",))
     if chosen == "torch":
         return _sample_volume_torch(volume, coordinates)
     innermost = volume.permute(0, 2, 3, 4, 1).contiguous()
-    samples = _function(chosen).apply(innermost, coordinates.flatten(1, -2).contiguous())
+    samples = _NumbaSampleVolume.apply(innermost, coordinates.flatten(1, -2).contiguous())
     return samples.unflatten(1, coordinates.shape[1:-1])
 
 
@@ -69,11 +69,3 @@ class _NumbaSampleVolume(torch.autograd.Function):
             tasks = coordinates[..., 0].numel()
             launch(numba_kernels.backward_coordinates, tasks, grad, volume, coordinates, grad_coordinates)
         return grad_volume, grad_coordinates
-
-
-def _function(backend: str) -> type[torch.autograd.Function]:
-    if backend == "numba":
-        return _NumbaSampleVolume
-    from common.ops.volume_sampling.triton_kernels import SampleVolume
-
-    return SampleVolume

@@ -88,8 +88,7 @@ def test_the_environment_chooses_the_default(sweep, monkeypatch):
 
 
 def test_a_named_back_end_that_cannot_run_is_refused(sweep, monkeypatch):
-    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    with pytest.raises(ValueError, match="needs every tensor on cuda, got cpu"):
+    with pytest.raises(ValueError, match="no back-end 'triton' here"):
         warp_features(*sweep, backend="triton")
     monkeypatch.setenv("POLYVIEW_BACKEND", "cuda")
     with pytest.raises(ValueError, match="no back-end 'cuda' here; choose from"):
