@@ -99,7 +99,8 @@ class Network(nn.Module):
         for level in (self.settings.coarse, self.settings.fine):
             features = resize(pyramid[level.blend_level], level.render_scale / level.blend_scale)
             seen = torch.cat([features, resize(colors, level.render_scale)], dim=1)
-            maps.append(seen.unflatten(0, (B, S)))
+            # Channels innermost: sampling reads all channels of a pixel at once.
+            maps.append(seen.contiguous(memory_format=torch.channels_last).unflatten(0, (B, S)))
         return SourceFeatures(pyramid, tuple(maps), (H, W))
 
     def render_target(

@@ -21,7 +21,7 @@ from gefu.networks.rendering import RaySamples, RenderedLevel, composite_samples
 from gefu.networks.windows import row_strips
 
 # Samples whose layers run together; a GPU wants more of them.
-STRIP_SAMPLES = {"cpu": 16384, "cuda": 1048576}
+STRIP_SAMPLES = {"cpu": 12288, "cuda": 1048576}
 
 
 @dataclass(frozen=True)
