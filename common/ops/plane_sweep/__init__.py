@@ -15,8 +15,10 @@ context is what the released GeFu computes; a cascade that wants the variance al
 Results have channels innermost in memory, whatever the order of axes says.
 """
 
+import importlib
 from collections.abc import Callable
 from functools import partial
+from types import ModuleType
 
 import torch
 from jaxtyping import Float
@@ -49,7 +51,8 @@ def warp_features(
     chosen = choose("warp_features", backend, (features, matrix, depth), fast)
     if chosen == "torch":
         return _warp_features_torch(features, matrix, depth)
-    return _NumbaWarp.apply(_innermost(features), matrix.contiguous(), depth.contiguous()).permute(0, 1, 5, 2, 3, 4)
+    warped = _Warp.apply(_innermost(features), matrix.contiguous(), depth.contiguous(), _kernels(chosen))
+    return warped.permute(0, 1, 5, 2, 3, 4)
 
 
 def sweep_variance(
@@ -72,7 +75,8 @@ def sweep_variance(
     chosen = choose("sweep_variance", backend, (features, matrix, depth), fast)
     if chosen == "torch":
         return _sweep_variance_torch(features, matrix, depth)
-    return _NumbaVariance.apply(_innermost(features), matrix.contiguous(), depth.contiguous()).permute(0, 4, 1, 2, 3)
+    volume = _Variance.apply(_innermost(features), matrix.contiguous(), depth.contiguous(), _kernels(chosen))
+    return volume.permute(0, 4, 1, 2, 3)
 
 
 def sweep_adaptive(
@@ -168,74 +172,62 @@ def _adaptive_plane_torch(
 def _adaptive_plane_numba(
     features: Tensor, matrix: Tensor, depth: Tensor, target: Tensor, weigh: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    from common.ops._compile import launch
-    from common.ops.plane_sweep import numba_kernels
-
+    kernels = _kernels("numba")
     B, S, _, _, C = features.shape
     warped = features.new_empty(B, S, *depth.shape[1:], C)
     squared = torch.empty_like(warped)
-    rows = warped[..., 0, 0].numel()
-    launch(numba_kernels.difference_forward, rows, features, matrix, depth, target, warped, squared)
+    kernels.difference_forward(features, matrix, depth, target, warped, squared)
     weight = weigh(squared[:, :, 0].flatten(0, 1).permute(0, 3, 1, 2)).reshape(B, S, *depth.shape[1:])
     volume = features.new_empty(*depth.shape, 2 * C)
-    launch(numba_kernels.adaptive_forward, rows // S, warped, squared, weight.contiguous(), volume)
+    kernels.adaptive_forward(warped, squared, weight.contiguous(), volume)
     return volume
 
 
-class _NumbaWarp(torch.autograd.Function):
+def _kernels(backend: str) -> ModuleType:
+    return importlib.import_module(f"common.ops.plane_sweep.{backend}_kernels")
+
+
+class _Warp(torch.autograd.Function):
     """Channels innermost: features `B S h w C` to `B S D H W C`."""
 
     @staticmethod
-    def forward(ctx, features: Tensor, matrix: Tensor, depth: Tensor) -> Tensor:
-        from common.ops._compile import launch
-        from common.ops.plane_sweep import numba_kernels
-
+    def forward(ctx, features: Tensor, matrix: Tensor, depth: Tensor, kernels: ModuleType) -> Tensor:
         ctx.save_for_backward(features, matrix, depth)
-        B, S, _, _, C = features.shape
-        warped = features.new_empty(B, S, *depth.shape[1:], C)
-        launch(numba_kernels.warp_forward, warped[..., 0, 0].numel(), features, matrix, depth, warped)
+        ctx.kernels = kernels
+        warped = features.new_empty(*features.shape[:2], *depth.shape[1:], features.shape[-1])
+        kernels.warp_forward(features, matrix, depth, warped)
         return warped
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
-        from common.ops._compile import launch
-        from common.ops.plane_sweep import numba_kernels
-
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
         features, matrix, depth = ctx.saved_tensors
         grad = grad.contiguous()
         grad_features = grad_depth = None
         if ctx.needs_input_grad[0]:
             grad_features = torch.zeros_like(features)
-            tasks = grad.shape[0] * grad.shape[1] * numba_kernels.channel_blocks(grad.shape[-1])
-            launch(numba_kernels.warp_backward_features, tasks, grad, matrix, depth, grad_features)
+            ctx.kernels.warp_backward_features(grad, matrix, depth, grad_features)
         if ctx.needs_input_grad[2]:
             grad_depth = torch.empty_like(depth)
-            launch(numba_kernels.warp_backward_depth, depth[..., 0].numel(), grad, features, matrix, depth, grad_depth)
-        return grad_features, None, grad_depth
+            ctx.kernels.warp_backward_depth(grad, features, matrix, depth, grad_depth)
+        return grad_features, None, grad_depth, None
 
 
-class _NumbaVariance(torch.autograd.Function):
+class _Variance(torch.autograd.Function):
     """Channels innermost: features `B S h w C` to `B D H W 2C`."""
 
     @staticmethod
-    def forward(ctx, features: Tensor, matrix: Tensor, depth: Tensor) -> Tensor:
-        from common.ops._compile import launch
-        from common.ops.plane_sweep import numba_kernels
-
+    def forward(ctx, features: Tensor, matrix: Tensor, depth: Tensor, kernels: ModuleType) -> Tensor:
         ctx.save_for_backward(features, matrix, depth)
+        ctx.kernels = kernels
         volume = features.new_empty(*depth.shape, 2 * features.shape[-1])
-        launch(numba_kernels.variance_forward, depth[..., 0].numel(), features, matrix, depth, volume)
+        kernels.variance_forward(features, matrix, depth, volume)
         return volume
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
-        from common.ops._compile import launch
-        from common.ops.plane_sweep import numba_kernels
-
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None, None]:
         features, matrix, depth = ctx.saved_tensors
         grad_features = torch.zeros_like(features)
-        tasks = features.shape[0] * numba_kernels.channel_blocks(features.shape[-1])
-        launch(numba_kernels.variance_backward, tasks, grad.contiguous(), features, matrix, depth, grad_features)
-        return grad_features, None, None
+        ctx.kernels.variance_backward(grad.contiguous(), features, matrix, depth, grad_features)
+        return grad_features, None, None, None

@@ -6,16 +6,12 @@ has the arrays' own type. Elements are indexed in place: a slice of an array cos
 """
 
 import numpy as np
+from torch import Tensor
 
-from common.ops._compile import device_function, kernel
+from common.ops._compile import device_function, kernel, launch
 
 # Gradients of the features are summed by channel blocks, so that no two threads write to the same place.
 CHANNEL_BLOCK = 16
-
-
-def channel_blocks(channels):
-    """How many blocks the channels make."""
-    return -(-channels // CHANNEL_BLOCK)
 
 
 @device_function
@@ -46,7 +42,7 @@ def _taps(px, py, width, height):
 
 
 @kernel
-def warp_forward(start, stop, features, matrix, depth, warped):
+def _warp_forward_kernel(start, stop, features, matrix, depth, warped):
     """Features seen, for a range of (batch, source, plane, row)."""
     S, h, w, C = features.shape[1:]
     D, H, W = depth.shape[1:]
@@ -71,7 +67,7 @@ def warp_forward(start, stop, features, matrix, depth, warped):
 
 
 @kernel
-def warp_backward_features(start, stop, grad, matrix, depth, grad_features):
+def _warp_backward_features_kernel(start, stop, grad, matrix, depth, grad_features):
     """Add the gradient of the features, for a range of (batch, source, channel block)."""
     S, h, w, C = grad_features.shape[1:]
     D, H, W = depth.shape[1:]
@@ -99,7 +95,7 @@ def warp_backward_features(start, stop, grad, matrix, depth, grad_features):
 
 
 @kernel
-def warp_backward_depth(start, stop, grad, features, matrix, depth, grad_depth):
+def _warp_backward_depth_kernel(start, stop, grad, features, matrix, depth, grad_depth):
     """Gradient of the hypotheses, for a range of (batch, plane, row)."""
     S, h, w, C = features.shape[1:]
     D, H, W = depth.shape[1:]
@@ -145,7 +141,7 @@ def _slope(px, py, width, height, d00, d01, d10, d11):
 
 
 @kernel
-def variance_forward(start, stop, features, matrix, depth, volume):
+def _variance_forward_kernel(start, stop, features, matrix, depth, volume):
     """Variance and context, for a range of (batch, plane, row)."""
     S, h, w, C = features.shape[1:]
     D, H, W = depth.shape[1:]
@@ -178,7 +174,7 @@ def variance_forward(start, stop, features, matrix, depth, volume):
 
 
 @kernel
-def variance_backward(start, stop, grad, features, matrix, depth, grad_features):
+def _variance_backward_kernel(start, stop, grad, features, matrix, depth, grad_features):
     """Add the gradient of the features, for a range of (batch, channel block)."""
     S, h, w, C = features.shape[1:]
     D, H, W = depth.shape[1:]
@@ -232,7 +228,7 @@ def variance_backward(start, stop, grad, features, matrix, depth, grad_features)
 
 
 @kernel
-def difference_forward(start, stop, features, matrix, depth, target, warped, squared):
+def _difference_forward_kernel(start, stop, features, matrix, depth, target, warped, squared):
     """Features seen and squared difference to the target `B H W C`, for a range of (batch, source, plane, row)."""
     S, h, w, C = features.shape[1:]
     D, H, W = depth.shape[1:]
@@ -258,7 +254,7 @@ def difference_forward(start, stop, features, matrix, depth, target, warped, squ
 
 
 @kernel
-def adaptive_forward(start, stop, warped, squared, weight, volume):
+def _adaptive_forward_kernel(start, stop, warped, squared, weight, volume):
     """Weighted means of the squared differences and of the features, for a range of (batch, plane, row)."""
     S, D, H, W, C = warped.shape[1:]
     share = warped.dtype.type(1 / S)
@@ -273,3 +269,47 @@ def adaptive_forward(start, stop, warped, squared, weight, volume):
                     volume[b, d, y, x, c] += scale * squared[b, s, d, y, x, c]
                 for c in range(C):
                     volume[b, d, y, x, C + c] += scale * warped[b, s, d, y, x, c]
+
+
+def warp_forward(features: Tensor, matrix: Tensor, depth: Tensor, warped: Tensor) -> None:
+    """Fill `warped`."""
+    launch(_warp_forward_kernel, warped[..., 0, 0].numel(), features, matrix, depth, warped)
+
+
+def warp_backward_features(grad: Tensor, matrix: Tensor, depth: Tensor, grad_features: Tensor) -> None:
+    """Add to `grad_features`."""
+    tasks = grad.shape[0] * grad.shape[1] * _channel_blocks(grad)
+    launch(_warp_backward_features_kernel, tasks, grad, matrix, depth, grad_features)
+
+
+def warp_backward_depth(grad: Tensor, features: Tensor, matrix: Tensor, depth: Tensor, grad_depth: Tensor) -> None:
+    """Fill `grad_depth`."""
+    launch(_warp_backward_depth_kernel, depth[..., 0].numel(), grad, features, matrix, depth, grad_depth)
+
+
+def variance_forward(features: Tensor, matrix: Tensor, depth: Tensor, volume: Tensor) -> None:
+    """Fill `volume`."""
+    launch(_variance_forward_kernel, depth[..., 0].numel(), features, matrix, depth, volume)
+
+
+def variance_backward(grad: Tensor, features: Tensor, matrix: Tensor, depth: Tensor, grad_features: Tensor) -> None:
+    """Add to `grad_features`."""
+    tasks = features.shape[0] * _channel_blocks(features)
+    launch(_variance_backward_kernel, tasks, grad, features, matrix, depth, grad_features)
+
+
+def difference_forward(
+    features: Tensor, matrix: Tensor, depth: Tensor, target: Tensor, warped: Tensor, squared: Tensor
+) -> None:
+    """Fill `warped` and `squared`, the squared difference to `target` (`B H W C`)."""
+    rows = warped[..., 0, 0].numel()
+    launch(_difference_forward_kernel, rows, features, matrix, depth, target, warped, squared)
+
+
+def adaptive_forward(warped: Tensor, squared: Tensor, weight: Tensor, volume: Tensor) -> None:
+    """Fill `volume` with means over the views that `weight` (`B S D H W`) weighs."""
+    launch(_adaptive_forward_kernel, volume[..., 0, 0].numel(), warped, squared, weight, volume)
+
+
+def _channel_blocks(x: Tensor) -> int:
+    return -(-x.shape[-1] // CHANNEL_BLOCK)

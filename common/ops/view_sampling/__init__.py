@@ -9,6 +9,9 @@ and target look at it, with unit vectors a and b from the target's and the sourc
 The vector of a source is [features, direction, dot] (the layout of IBRNet's descendants, GeFu among them).
 """
 
+import importlib
+from types import ModuleType
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -49,7 +52,7 @@ def sample_views(
     flat = points.flatten(1, -2).contiguous()
     matrix = projection_matrix(intrinsics, world_to_cam)[..., :3, :].contiguous()
     centers = torch.cat([camera_center(world_to_cam), target_center[:, None]], dim=1)
-    vectors = _NumbaSampleViews.apply(maps, flat, matrix, centers)
+    vectors = _SampleViews.apply(maps, flat, matrix, centers, _kernels(chosen))
     return vectors.unflatten(2, points.shape[1:-1])
 
 
@@ -81,35 +84,31 @@ def _sample_views_torch(
     return torch.cat([seen, direction], dim=-1).unflatten(2, points.shape[1:-1])
 
 
-class _NumbaSampleViews(torch.autograd.Function):
+def _kernels(backend: str) -> ModuleType:
+    return importlib.import_module(f"common.ops.view_sampling.{backend}_kernels")
+
+
+class _SampleViews(torch.autograd.Function):
     """Maps `B S h w C`, points `B P 3`, matrix `B S 3 4`, centers `B S+1 3` to `B S P C+4`."""
 
     @staticmethod
-    def forward(ctx, maps: Tensor, points: Tensor, matrix: Tensor, centers: Tensor) -> Tensor:
-        from common.ops._compile import launch
-        from common.ops.view_sampling import numba_kernels
-
+    def forward(ctx, maps: Tensor, points: Tensor, matrix: Tensor, centers: Tensor, kernels: ModuleType) -> Tensor:
         ctx.save_for_backward(maps, points, matrix, centers)
-        B, S, _, _, C = maps.shape
-        vectors = maps.new_empty(B, S, points.shape[1], C + 4)
-        launch(numba_kernels.sample_forward, points[..., 0].numel(), maps, points, matrix, centers, vectors)
+        ctx.kernels = kernels
+        vectors = maps.new_empty(*maps.shape[:2], points.shape[1], maps.shape[-1] + 4)
+        kernels.sample_forward(maps, points, matrix, centers, vectors)
         return vectors
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        from common.ops._compile import launch
-        from common.ops.view_sampling import numba_kernels
-
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         maps, points, matrix, centers = ctx.saved_tensors
         grad = grad.contiguous()
         grad_maps = grad_points = None
         if ctx.needs_input_grad[0]:
             grad_maps = torch.zeros_like(maps)
-            tasks = maps.shape[0] * maps.shape[1] * numba_kernels.channel_blocks(maps.shape[-1])
-            launch(numba_kernels.backward_maps, tasks, grad, points, matrix, grad_maps)
+            ctx.kernels.backward_maps(grad, points, matrix, grad_maps)
         if ctx.needs_input_grad[1]:
             grad_points = torch.empty_like(points)
-            tasks = points[..., 0].numel()
-            launch(numba_kernels.backward_points, tasks, grad, maps, points, matrix, centers, grad_points)
-        return grad_maps, grad_points, None, None
+            ctx.kernels.backward_points(grad, maps, points, matrix, centers, grad_points)
+        return grad_maps, grad_points, None, None, None

@@ -8,15 +8,12 @@ it here.
 
 import math
 
-from common.ops._compile import device_function, kernel
+from torch import Tensor
+
+from common.ops._compile import device_function, kernel, launch
 
 # Gradients of the maps are summed by channel blocks, so that no two threads write to the same place.
 CHANNEL_BLOCK = 16
-
-
-def channel_blocks(channels):
-    """How many blocks the channels make."""
-    return -(-channels // CHANNEL_BLOCK)
 
 
 @device_function
@@ -46,7 +43,7 @@ def _unit(x, y, z, centers, b, s):
 
 
 @kernel
-def sample_forward(start, stop, maps, points, matrix, centers, vectors):
+def _sample_forward_kernel(start, stop, maps, points, matrix, centers, vectors):
     """View vectors of a range of (batch, point)."""
     S, h, w, C = maps.shape[1:]
     P = points.shape[1]
@@ -76,7 +73,7 @@ def sample_forward(start, stop, maps, points, matrix, centers, vectors):
 
 
 @kernel
-def backward_maps(start, stop, grad, points, matrix, grad_maps):
+def _backward_maps_kernel(start, stop, grad, points, matrix, grad_maps):
     """Add the gradient of the maps, for a range of (batch, source, channel block)."""
     S, h, w, C = grad_maps.shape[1:]
     blocks = (C + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK
@@ -123,7 +120,7 @@ def _through_direction(x, y, z, centers, b, s, target, g0, g1, g2, g3):
 
 
 @kernel
-def backward_points(start, stop, grad, maps, points, matrix, centers, grad_points):
+def _backward_points_kernel(start, stop, grad, maps, points, matrix, centers, grad_points):
     """Gradient of a range of (batch, point)."""
     S, h, w, C = maps.shape[1:]
     P = points.shape[1]
@@ -164,3 +161,21 @@ def backward_points(start, stop, grad, maps, points, matrix, centers, grad_point
             ty += gy + along_x * m[b, s, 0, 1] + along_y * m[b, s, 1, 1] + along_z * m[b, s, 2, 1]
             tz += gz + along_x * m[b, s, 0, 2] + along_y * m[b, s, 1, 2] + along_z * m[b, s, 2, 2]
         grad_points[b, i, 0], grad_points[b, i, 1], grad_points[b, i, 2] = tx, ty, tz
+
+
+def sample_forward(maps: Tensor, points: Tensor, matrix: Tensor, centers: Tensor, vectors: Tensor) -> None:
+    """Fill `vectors`."""
+    launch(_sample_forward_kernel, points[..., 0].numel(), maps, points, matrix, centers, vectors)
+
+
+def backward_maps(grad: Tensor, points: Tensor, matrix: Tensor, grad_maps: Tensor) -> None:
+    """Add to `grad_maps`."""
+    tasks = grad_maps.shape[0] * grad_maps.shape[1] * -(-grad_maps.shape[-1] // CHANNEL_BLOCK)
+    launch(_backward_maps_kernel, tasks, grad, points, matrix, grad_maps)
+
+
+def backward_points(
+    grad: Tensor, maps: Tensor, points: Tensor, matrix: Tensor, centers: Tensor, grad_points: Tensor
+) -> None:
+    """Fill `grad_points`."""
+    launch(_backward_points_kernel, points[..., 0].numel(), grad, maps, points, matrix, centers, grad_points)

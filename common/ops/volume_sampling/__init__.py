@@ -3,6 +3,9 @@
 Coordinates (x, y, z) run from 0 to 1 across (W, H, D); 0 and 1 are the centres of the outermost voxels.
 """
 
+import importlib
+from types import ModuleType
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -28,7 +31,7 @@ def sample_volume(
     if chosen == "torch":
         return _sample_volume_torch(volume, coordinates)
     innermost = volume.permute(0, 2, 3, 4, 1).contiguous()
-    samples = _NumbaSampleVolume.apply(innermost, coordinates.flatten(1, -2).contiguous())
+    samples = _SampleVolume.apply(innermost, coordinates.flatten(1, -2).contiguous(), _kernels(chosen))
     return samples.unflatten(1, coordinates.shape[1:-1])
 
 
@@ -38,34 +41,31 @@ def _sample_volume_torch(volume: Tensor, coordinates: Tensor) -> Tensor:
     return sampled[:, :, 0, 0].mT.unflatten(1, coordinates.shape[1:-1])
 
 
-class _NumbaSampleVolume(torch.autograd.Function):
+def _kernels(backend: str) -> ModuleType:
+    return importlib.import_module(f"common.ops.volume_sampling.{backend}_kernels")
+
+
+class _SampleVolume(torch.autograd.Function):
     """Volume `B D H W C`, coordinates `B P 3` to `B P C`."""
 
     @staticmethod
-    def forward(ctx, volume: Tensor, coordinates: Tensor) -> Tensor:
-        from common.ops._compile import launch
-        from common.ops.volume_sampling import numba_kernels
-
+    def forward(ctx, volume: Tensor, coordinates: Tensor, kernels: ModuleType) -> Tensor:
         ctx.save_for_backward(volume, coordinates)
+        ctx.kernels = kernels
         samples = volume.new_empty(*coordinates.shape[:2], volume.shape[-1])
-        launch(numba_kernels.sample_forward, samples[..., 0].numel(), volume, coordinates, samples)
+        kernels.sample_forward(volume, coordinates, samples)
         return samples
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        from common.ops._compile import launch
-        from common.ops.volume_sampling import numba_kernels
-
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         volume, coordinates = ctx.saved_tensors
         grad = grad.contiguous()
         grad_volume = grad_coordinates = None
         if ctx.needs_input_grad[0]:
             grad_volume = torch.zeros_like(volume)
-            tasks = volume.shape[0] * numba_kernels.channel_blocks(volume.shape[-1])
-            launch(numba_kernels.backward_volume, tasks, grad, coordinates, grad_volume)
+            ctx.kernels.backward_volume(grad, coordinates, grad_volume)
         if ctx.needs_input_grad[1]:
             grad_coordinates = torch.empty_like(coordinates)
-            tasks = coordinates[..., 0].numel()
-            launch(numba_kernels.backward_coordinates, tasks, grad, volume, coordinates, grad_coordinates)
-        return grad_volume, grad_coordinates
+            ctx.kernels.backward_coordinates(grad, volume, coordinates, grad_coordinates)
+        return grad_volume, grad_coordinates, None

@@ -6,16 +6,12 @@ done with it here.
 """
 
 import numpy as np
+from torch import Tensor
 
-from common.ops._compile import device_function, kernel
+from common.ops._compile import device_function, kernel, launch
 
 # The gradient of the volume is summed by channel blocks, so that no two threads write to the same place.
 CHANNEL_BLOCK = 4
-
-
-def channel_blocks(channels):
-    """How many blocks the channels make."""
-    return -(-channels // CHANNEL_BLOCK)
 
 
 @device_function
@@ -32,7 +28,7 @@ def _taps(coordinate, size):
 
 
 @kernel
-def sample_forward(start, stop, volume, coordinates, samples):
+def _sample_forward_kernel(start, stop, volume, coordinates, samples):
     """Values of a range of (batch, point)."""
     D, H, W, C = volume.shape[1:]
     P = coordinates.shape[1]
@@ -58,7 +54,7 @@ def sample_forward(start, stop, volume, coordinates, samples):
 
 
 @kernel
-def backward_volume(start, stop, grad, coordinates, grad_volume):
+def _backward_volume_kernel(start, stop, grad, coordinates, grad_volume):
     """Add the gradient of the volume, for a range of (batch, channel block)."""
     D, H, W, C = grad_volume.shape[1:]
     blocks = (C + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK
@@ -95,7 +91,7 @@ def _slope(coordinate, size):
 
 
 @kernel
-def backward_coordinates(start, stop, grad, volume, coordinates, grad_coordinates):
+def _backward_coordinates_kernel(start, stop, grad, volume, coordinates, grad_coordinates):
     """Gradient of a range of (batch, point)."""
     D, H, W, C = volume.shape[1:]
     P = coordinates.shape[1]
@@ -118,3 +114,20 @@ def backward_coordinates(start, stop, grad, volume, coordinates, grad_coordinate
             gy += dot * across[i_x] * dy[i_y] * through[i_z]
             gz += dot * across[i_x] * down[i_y] * dz[i_z]
         grad_coordinates[b, i, 0], grad_coordinates[b, i, 1], grad_coordinates[b, i, 2] = gx, gy, gz
+
+
+def sample_forward(volume: Tensor, coordinates: Tensor, samples: Tensor) -> None:
+    """Fill `samples`."""
+    launch(_sample_forward_kernel, samples[..., 0].numel(), volume, coordinates, samples)
+
+
+def backward_volume(grad: Tensor, coordinates: Tensor, grad_volume: Tensor) -> None:
+    """Add to `grad_volume`."""
+    tasks = grad_volume.shape[0] * -(-grad_volume.shape[-1] // CHANNEL_BLOCK)
+    launch(_backward_volume_kernel, tasks, grad, coordinates, grad_volume)
+
+
+def backward_coordinates(grad: Tensor, volume: Tensor, coordinates: Tensor, grad_coordinates: Tensor) -> None:
+    """Fill `grad_coordinates`."""
+    tasks = coordinates[..., 0].numel()
+    launch(_backward_coordinates_kernel, tasks, grad, volume, coordinates, grad_coordinates)

@@ -83,7 +83,7 @@ def test_a_single_pixel_map_has_one_value_everywhere_inside():
 
 def test_the_environment_chooses_the_default(sweep, monkeypatch):
     monkeypatch.setenv("POLYVIEW_BACKEND", "torch")
-    monkeypatch.setattr("common.ops.plane_sweep._NumbaWarp.apply", lambda *_: pytest.fail("the kernel ran"))
+    monkeypatch.setattr("common.ops.plane_sweep._Warp.apply", lambda *_: pytest.fail("the kernel ran"))
     warp_features(*sweep)
 
 
