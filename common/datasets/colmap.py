@@ -45,8 +45,8 @@ def read_colmap(folder: str | Path, *, images: str = "images", model: str | None
         ValueError: A file is damaged, a lens model is not supported, or a photograph has another size than its camera.
     """
     folder = Path(folder)
-    model_folder, colmap, notes = _choose_model(folder, model)
-    image_folder = _image_folder(folder, model_folder, images)
+    model_folder, colmap, notes = choose_model(folder, model)
+    image_folder = find_image_folder(folder, model_folder, images)
     where = f"{model_folder}/images.{find_model_encoding(model_folder)}"
     points_of_id = dict(zip(colmap.points.ids.tolist(), colmap.points.xyz, strict=True))
 
@@ -72,6 +72,28 @@ def read_colmap(folder: str | Path, *, images: str = "images", model: str | None
 def has_colmap_model(folder: str | Path) -> bool:
     """Whether `read_colmap` finds a model in this folder."""
     return bool(_model_folders(Path(folder)))
+
+
+def choose_model(folder: Path, name: str | None = None) -> tuple[Path, ColmapModel, list[str]]:
+    """Folder and content of the model of a capture, and notes for the user; arguments and errors of `read_colmap`."""
+    candidates = [folder / name] if name is not None else _model_folders(folder)
+    if not candidates:
+        raise FileNotFoundError(f"no COLMAP model in {folder}, {folder}/sparse or {folder}/sparse/0")
+    models = [read_colmap_model(candidate) for candidate in candidates]
+    best = max(range(len(models)), key=lambda index: len(models[index].images))
+    if len(models) == 1:
+        return candidates[0], models[0], []
+    counts = ", ".join(f"{path.name}: {len(colmap.images)}" for path, colmap in zip(candidates, models, strict=True))
+    note = f"took sub-model {candidates[best].name}, which has most images ({counts})"
+    return candidates[best], models[best], [note]
+
+
+def find_image_folder(folder: Path, model_folder: Path, images: str) -> Path:
+    """The folder of the photographs: in the capture's folder, or above the model's if that is what was given."""
+    for parent in (folder, model_folder.parent, model_folder.parent.parent):
+        if (parent / images).is_dir():
+            return parent / images
+    raise FileNotFoundError(f"no folder '{images}' with photographs in {folder}")
 
 
 def depth_bounds(
@@ -143,24 +165,3 @@ def _model_folders(folder: Path) -> list[Path]:
             return [candidate]
     below = sorted((folder / "sparse").glob("*"), key=lambda path: (len(path.name), path.name))
     return [path for path in below if find_model_encoding(path)]
-
-
-def _choose_model(folder: Path, name: str | None) -> tuple[Path, ColmapModel, list[str]]:
-    candidates = [folder / name] if name is not None else _model_folders(folder)
-    if not candidates:
-        raise FileNotFoundError(f"no COLMAP model in {folder}, {folder}/sparse or {folder}/sparse/0")
-    models = [read_colmap_model(candidate) for candidate in candidates]
-    best = max(range(len(models)), key=lambda index: len(models[index].images))
-    if len(models) == 1:
-        return candidates[0], models[0], []
-    counts = ", ".join(f"{path.name}: {len(colmap.images)}" for path, colmap in zip(candidates, models, strict=True))
-    note = f"took sub-model {candidates[best].name}, which has most images ({counts})"
-    return candidates[best], models[best], [note]
-
-
-def _image_folder(folder: Path, model_folder: Path, images: str) -> Path:
-    """The folder of the photographs: in the capture's folder, or above the model's if that is what was given."""
-    for parent in (folder, model_folder.parent, model_folder.parent.parent):
-        if (parent / images).is_dir():
-            return parent / images
-    raise FileNotFoundError(f"no folder '{images}' with photographs in {folder}")

@@ -39,16 +39,20 @@ def read_metashape(
     """
     xml = _xml_path(Path(path))
     chosen, notes = _choose_chunk(read_metashape_xml(xml), chunk, xml)
-    usable = [camera for camera in chosen.cameras if camera.enabled and camera.cam_to_component is not None]
-    skipped = len(chosen.cameras) - len(usable)
+    usable = [camera for camera in chosen.cameras if _is_usable(camera)]
+    skipped = [camera.label for camera in chosen.cameras if not _is_usable(camera)]
     if skipped:
-        notes.append(f"skipped {skipped} of {len(chosen.cameras)} cameras that are not aligned or switched off")
+        what = f"{len(skipped)} of {len(chosen.cameras)} cameras that are not aligned or switched off"
+        notes.append(f"skipped {what}: {_listed(skipped)}")
+    if not usable:
+        raise ValueError(f"{xml}: none of the {len(skipped)} cameras of chunk '{chosen.label}' is aligned")
     photographs: list[Path | None] = [None] * len(usable)
     if photos:
         photographs = _match(usable, _photo_folder(xml.parent, images), xml)
-        missing = photographs.count(None)
+        missing = [camera.label for camera, path in zip(usable, photographs, strict=True) if path is None]
         if missing:
-            notes.append(f"skipped {missing} of {len(usable)} cameras without a photograph")
+            what = f"{len(missing)} of {len(usable)} cameras without a photograph"
+            notes.append(f"skipped {what}: {_listed(missing)}")
     pairs = zip(usable, photographs, strict=True)
     views = [_read_view(camera, path, chosen, local, xml) for camera, path in pairs if path is not None or not photos]
     name = xml.parent.resolve().name
@@ -84,6 +88,15 @@ def _choose_chunk(chunks: tuple[MetashapeChunk, ...], label: str | None, xml: Pa
     if len(chunks) == 1:
         return best, []
     return best, [f"took chunk '{best.label}', which has most aligned cameras of {len(chunks)} chunks"]
+
+
+def _is_usable(camera: MetashapeCamera) -> bool:
+    return camera.enabled and camera.cam_to_component is not None
+
+
+def _listed(labels: list[str], most: int = 10) -> str:
+    rest = [f"and {len(labels) - most} more"] if len(labels) > most else []
+    return ", ".join([*(label[:60] for label in labels[:most]), *rest])
 
 
 def _match(cameras: list[MetashapeCamera], folder: Path, xml: Path) -> list[Path | None]:

@@ -25,6 +25,7 @@ from jaxtyping import Float, Shaped
 from common.datasets.scene import Distortion, PixelOrigin
 
 LARGEST_PIXEL = 1e6  # far outside every picture, and still exact in float32
+BAND_ROWS = 128
 
 
 def distort_points(points: Float[np.ndarray, "*batch 2"], lens: Distortion) -> Float[np.ndarray, "*batch 2"]:
@@ -150,8 +151,14 @@ def _lens_map(
     size: tuple[int, int], intrinsics: tuple[float, ...], lens: Distortion, origin: PixelOrigin
 ) -> Float[np.ndarray, "H W 2"]:
     """Array positions at which the lens put the rays of a pinhole's pixels."""
+    H, W = size
     matrix = np.array(intrinsics).reshape(3, 3)
-    return _to_pixels(distort_points(_rays_of_pixels(size, matrix, origin), lens), matrix, origin)
+    pixels = np.empty((H, W, 2), np.float32)
+    for top in range(0, H, BAND_ROWS):  # intermediate numbers of a whole large picture would take gigabytes
+        band = pixels[top : top + BAND_ROWS]
+        from_top = matrix - np.array([[0, 0, 0], [0, 0, top], [0, 0, 0]])
+        band[:] = _to_pixels(distort_points(_rays_of_pixels(band.shape, from_top, origin), lens), matrix, origin)
+    return pixels
 
 
 def _as_tuple(intrinsics: Float[np.ndarray, "3 3"]) -> tuple[float, ...]:

@@ -31,12 +31,20 @@ PARAMETERS = ("f", "cx", "cy", "b1", "b2", "k1", "k2", "k3", "k4", "p1", "p2", "
 
 @dataclass(frozen=True)
 class MetashapeSensor:
-    """One lens: its kind ("frame" is a perspective camera), image size and calibration by parameter name."""
+    """One lens.
+
+    Attributes:
+        kind: "frame" is a perspective camera.
+        width, height: Pixels of its photographs.
+        calibration: By parameter name: the adjusted one, or the first where none is adjusted.
+        first_calibration: The first of the file, which is usually the initial one.
+    """
 
     kind: str
     width: int
     height: int
     calibration: dict[str, float]
+    first_calibration: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class MetashapeCamera:
         component_id: Key into `MetashapeChunk.components`, or None.
         cam_to_component: OpenCV axes; None where the camera is not aligned.
         enabled: False where the user switched the photograph off.
+        in_group: Whether the camera lies in a group of the chunk.
     """
 
     label: str
@@ -56,6 +65,7 @@ class MetashapeCamera:
     component_id: str | None
     cam_to_component: Float[np.ndarray, "4 4"] | None
     enabled: bool
+    in_group: bool
 
 
 @dataclass(frozen=True)
@@ -139,6 +149,7 @@ def _read_chunk(chunk: Element, path: str) -> MetashapeChunk:
     label = chunk.get("label", "")
     where = f"{path}: chunk '{label}'"
     cameras = chunk.find("cameras")
+    direct = set() if cameras is None else set(cameras.findall("camera"))
     return MetashapeChunk(
         label=label,
         sensors={_id(sensor, where): _read_sensor(sensor, where) for sensor in chunk.findall("sensors/sensor")},
@@ -147,7 +158,10 @@ def _read_chunk(chunk: Element, path: str) -> MetashapeChunk:
             for component in chunk.findall("components/component")
         },
         # Cameras lie in groups, and groups in groups.
-        cameras=tuple(_read_camera(camera, where) for camera in ([] if cameras is None else cameras.iter("camera"))),
+        cameras=tuple(
+            _read_camera(camera, camera not in direct, where)
+            for camera in ([] if cameras is None else cameras.iter("camera"))
+        ),
         chunk_to_world=_read_similarity(chunk.find("transform"), where),
     )
 
@@ -164,13 +178,18 @@ def _read_sensor(sensor: Element, where: str) -> MetashapeSensor:
     size = [] if resolution is None else [resolution.get("width", ""), resolution.get("height", "")]
     if len(size) != 2 or not all(side.isdecimal() and int(side[:9]) > 0 for side in size):
         raise ValueError(f"{where} has no resolution with a positive width and height")
-    values = {} if chosen is None else {name: chosen.find(name) for name in PARAMETERS}
-    calibration = {name: _floats(node, 1, f"{where}, {name}")[0] for name, node in values.items() if node is not None}
     kind = sensor.get("type") or (chosen is not None and chosen.get("type")) or "frame"
-    return MetashapeSensor(kind, int(size[0][:9]), int(size[1][:9]), calibration)
+    first = calibrations[0] if calibrations else None
+    parameters = (_read_calibration(calibration, where) for calibration in (chosen, first))
+    return MetashapeSensor(kind, int(size[0][:9]), int(size[1][:9]), *parameters)
 
 
-def _read_camera(camera: Element, where: str) -> MetashapeCamera:
+def _read_calibration(calibration: Element | None, where: str) -> dict[str, float]:
+    values = {} if calibration is None else {name: calibration.find(name) for name in PARAMETERS}
+    return {name: _floats(node, 1, f"{where}, {name}")[0] for name, node in values.items() if node is not None}
+
+
+def _read_camera(camera: Element, in_group: bool, where: str) -> MetashapeCamera:
     label = camera.get("label", "")
     where = f"{where}, camera {camera.get('id')} ('{label[:100]}')"
     transform = camera.find("transform")
@@ -178,7 +197,7 @@ def _read_camera(camera: Element, where: str) -> MetashapeCamera:
     if pose is not None:
         _check_similarity(pose, f"{where}, transform")
     enabled = camera.get("enabled", "true").lower() not in ("false", "0")
-    return MetashapeCamera(label, camera.get("sensor_id", ""), camera.get("component_id"), pose, enabled)
+    return MetashapeCamera(label, camera.get("sensor_id", ""), camera.get("component_id"), pose, enabled, in_group)
 
 
 def _read_similarity(transform: Element | None, where: str) -> Float[np.ndarray, "4 4"]:

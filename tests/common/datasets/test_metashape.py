@@ -70,8 +70,8 @@ def test_disabled_and_unaligned_cameras_and_missing_photographs_are_skipped_and_
     scene = read_metashape(capture)
     assert [view.name for view in scene.views] == ["IMG_0002", "IMG_0004", "IMG_0005"]
     assert scene.notes == (
-        "skipped 2 of 6 cameras that are not aligned or switched off",
-        "skipped 1 of 4 cameras without a photograph",
+        "skipped 2 of 6 cameras that are not aligned or switched off: IMG_0001, lost",
+        "skipped 1 of 4 cameras without a photograph: IMG_0003",
     )
 
 
