@@ -1,55 +1,11 @@
-"""First hits of rays with a triangle mesh, by Embree, and the depth of whole pictures."""
-
-from dataclasses import dataclass
+"""Rays through grids of pixels, and the depth of whole pictures by Embree."""
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Int32
+from jaxtyping import Float, Float32
 
-FAR_AWAY = 1e30
+from common.ops.rasterize.embree import FAR_AWAY, Hits, RayCaster
 
-
-@dataclass(frozen=True)
-class Hits:
-    """Where rays meet the surface first.
-
-    Attributes:
-        faces: Triangle, or -1.
-        t: Multiple of the direction at the hit; for directions of unit z in a camera this is the depth. Meaningless
-            without a hit.
-        second, third: Barycentric weights of the triangle's second and third corner.
-    """
-
-    faces: Int32[np.ndarray, " R"]
-    t: Float32[np.ndarray, " R"]
-    second: Float32[np.ndarray, " R"]
-    third: Float32[np.ndarray, " R"]
-
-
-class RayCaster:
-    """A mesh that rays can be shot at."""
-
-    def __init__(self, vertices: Float[np.ndarray, "P 3"], faces: Int[np.ndarray, "T 3"]):
-        from embreex.mesh_construction import TriangleMesh
-        from embreex.rtcore_scene import EmbreeScene
-
-        self._scene = EmbreeScene()
-        self._mesh = TriangleMesh(
-            scene=self._scene,
-            vertices=np.ascontiguousarray(vertices, dtype=np.float32),
-            indices=np.ascontiguousarray(faces, dtype=np.int32),
-        )
-
-    def first_hits(self, origins: Float32[np.ndarray, "R 3"], directions: Float32[np.ndarray, "R 3"]) -> Hits:
-        """First hit of each ray."""
-        found = self._scene.run(origins, directions, output=True)
-        return Hits(found["primID"], found["tfar"], found["u"], found["v"])
-
-    def is_blocked(
-        self, origins: Float32[np.ndarray, "R 3"], directions: Float32[np.ndarray, "R 3"], reach: float = FAR_AWAY
-    ) -> Bool[np.ndarray, " R"]:
-        """Whether anything lies on a ray before `reach` times its direction."""
-        limits = np.full(len(origins), reach, dtype=np.float32)
-        return self._scene.run(origins, directions, limits, query="OCCLUDED") >= 0
+__all__ = ["FAR_AWAY", "Hits", "RayCaster", "camera_rays", "cast_depth"]
 
 
 def camera_rays(
