@@ -53,7 +53,7 @@ class MvsnetDepths:
     def line(self, near: float, far: float, focal: float) -> tuple[float, float, float, float]:
         """The numbers of a camera file's last line, with six decimals (more where these would be few digits)."""
         step = near / focal  # what one pixel is at the nearest depth
-        count = self.max_d or max((1 / near - 1 / far) / (1 / near - 1 / (near + step)), 2.0)
+        count = float(self.max_d) or max((1 / near - 1 / far) / (1 / near - 1 / (near + step)), 2.0)
         interval = (far - near) / (count - 1) / self.interval_scale
         return tuple(round(number, 6) if abs(number) >= 1e-3 else number for number in (near, interval, count, far))
 

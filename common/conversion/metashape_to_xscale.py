@@ -58,7 +58,7 @@ def convert_metashape(
         _check_mesh(Path(mesh), scene, other, local)
     centers = np.stack([view.center for view in scene.views])
     size = np.linalg.norm(np.ptp(centers, axis=0))
-    if len(centers) > 1 and np.abs(centers).max() > FAR_FROM_ORIGIN * size:
+    if not local and len(centers) > 1 and np.abs(centers).max() > FAR_FROM_ORIGIN * size:
         logger.warning(
             "%s: the cameras lie %.0f from the origin but only %.0f apart, which XScale-NVS rounds off; export the mesh"
             " in local coordinates and use --local",
