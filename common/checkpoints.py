@@ -51,13 +51,13 @@ def save_checkpoint(path: str | Path, payload: Mapping[str, Any], keep_previous:
         OSError: The disk is full or not writable; the earlier file is untouched.
     """
     path = Path(path)
-    buffer = io.BytesIO()  # torch's own writer turns a full disk into a RuntimeError without the file's name
-    torch.save({**payload, CHECKSUM: checksum(payload)}, buffer)
+    content = {**payload, CHECKSUM: checksum(payload)}
     with atomic_path(path) as temporary:
-        try:
-            temporary.write_bytes(buffer.getbuffer())
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error
+        writer = _Writer(temporary)
+        torch.save(content, writer)
+        writer.close()
+        if writer.error is not None:
+            raise OSError(writer.error.errno, writer.error.strerror, str(path)) from writer.error
         if keep_previous:
             _keep_previous(path)
 
@@ -137,6 +137,31 @@ def remove_leftovers(folder: str | Path) -> None:
     """Remove temporary files that killed processes left in a folder of checkpoints, while no run writes there."""
     for path in Path(folder).glob(".*-*.pth"):
         path.unlink(missing_ok=True)
+
+
+class _Writer:
+    """A file that takes everything and remembers its first error: torch's writer ends the process on a full disk."""
+
+    def __init__(self, path: Path):
+        self.error: OSError | None = None
+        self._file = path.open("wb")
+
+    def write(self, data: Any) -> int:
+        if self.error is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def flush(self) -> None:
+        """The file is flushed when it is closed."""
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            self.error = self.error or error
 
 
 def _read(path: Path) -> dict[str, Any]:
