@@ -95,9 +95,9 @@ def intrinsics_of(sensor: MetashapeSensor, where: str) -> Float[np.ndarray, "3 3
     if not values.get("f"):
         raise ValueError(f"{where} has no calibration with a focal length; align the photographs before the export")
     cx, cy = sensor.width / 2 + values.get("cx", 0.0), sensor.height / 2 + values.get("cy", 0.0)
-    intrinsics = np.array([[values["f"], 0, cx], [0, values["f"], cy], [0, 0, 1]], dtype=np.float32)
+    intrinsics = np.array([[values["f"], 0, cx], [0, values["f"], cy], [0, 0, 1]])
     check_intrinsics(intrinsics, (sensor.width, sensor.height), where)
-    return intrinsics
+    return intrinsics.astype(np.float32)
 
 
 def _convert_camera(
