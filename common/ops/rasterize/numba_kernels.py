@@ -5,7 +5,10 @@
 
 import math
 
-from common.ops._compile import device_function, kernel
+import torch
+from torch import Tensor
+
+from common.ops._compile import device_function, kernel, launch
 
 EMPTY = -1
 TOO_NEAR = -2  # in `face`: the surface lies before the near plane, what is behind it is still to be found
@@ -99,3 +102,35 @@ def refine_hits(start, stop, pixels, hits, camera, near, far, vertices, faces, f
         start, stop, pixels, hits.faces, hits.second, hits.third, camera, near, far, vertices, faces, face, barycentric,
         depth,
     )  # fmt: skip
+
+
+@kernel
+def _interpolate_places(start, stop, face, barycentric, faces, attributes, values):
+    C = attributes.shape[1]
+    one = attributes.dtype.type(1.0)
+    for index in range(start, stop):
+        triangle = face[index]
+        if triangle < 0:
+            for c in range(C):
+                values[index, c] = 0.0
+            continue
+        u, v = attributes.dtype.type(barycentric[index, 0]), attributes.dtype.type(barycentric[index, 1])
+        w = one - u - v
+        first, second, third = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
+        for c in range(C):
+            values[index, c] = u * attributes[first, c] + v * attributes[second, c] + w * attributes[third, c]
+
+
+def interpolate_places(face: Tensor, barycentric: Tensor, faces: Tensor, attributes: Tensor) -> Tensor:
+    """See `visibility.interpolate_at`."""
+    values = torch.empty(*face.shape, attributes.shape[1], dtype=attributes.dtype)
+    flat = face.reshape(-1).contiguous(), barycentric.reshape(-1, 2).contiguous()
+    launch(
+        _interpolate_places,
+        face.numel(),
+        *flat,
+        faces.contiguous(),
+        attributes.contiguous(),
+        values.view(-1, values.shape[-1]),
+    )
+    return values

@@ -1,9 +1,13 @@
 """What a rasteriser answers, and attributes read there."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from common.ops._backends import choose
 
 
 @dataclass(frozen=True)
@@ -34,17 +38,29 @@ def interpolate_at(
     barycentric: Float[Tensor, "*pixels 2"],
     faces: Int[Tensor, "T 3"],
     attributes: Float[Tensor, "P C"],
+    backend: Literal["auto", "torch", "numba"] = "auto",
 ) -> Float[Tensor, "*pixels C"]:
     """Vertex attributes at places on triangles: `u a_0 + v a_1 + (1 - u - v) a_2`, summed in this order.
 
-    A place gives the same bits whatever others it is asked together with.
+    Differentiable in the attributes, by the reference. On one back-end a place gives the same bits whatever others it
+    is asked together with.
 
     Args:
         face: Triangle of each place; -1 gives 0.
         barycentric: Weights of the first and second corner.
         faces: Corners of each triangle.
         attributes: Of each vertex.
+        backend: See `common.ops`.
     """
+    constant = not (torch.is_grad_enabled() and attributes.requires_grad)
+    if choose("interpolate_at", backend, (barycentric, attributes), ("numba",) if constant else ()) == "numba":
+        from common.ops.rasterize.numba_kernels import interpolate_places
+
+        return interpolate_places(face, barycentric, faces, attributes)
+    return _interpolate_torch(face, barycentric, faces, attributes)
+
+
+def _interpolate_torch(face: Tensor, barycentric: Tensor, faces: Tensor, attributes: Tensor) -> Tensor:
     is_empty = face < 0
     corners = faces[face.long().masked_fill(is_empty, 0)].long()
     weights = barycentric.to(attributes.dtype)
