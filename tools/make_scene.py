@@ -2,6 +2,7 @@
 
     python tools/make_scene.py --layout dtu --output datasets/dtu --scenes 8 --seed 1
     python tools/make_scene.py --layout dtu --output datasets/dtu_small --scenes 100 --seed 1000 --size 160x128
+    python tools/make_scene.py --layout xscale --rig town --output datasets/xscale --size 960x540
 
 A scene depends on its seed alone: scene n (from 0) gets seed S + n. What is finished is listed in `scenes.json` in the
 output folder; the same command started again goes on where it was stopped.
@@ -15,6 +16,7 @@ from pathlib import Path
 from common.datasets.writers.layouts import LAYOUTS
 from common.datasets.writers.orders import SceneOrder, make_scenes
 from common.entry_point import run_command
+from common.synthetic import RIGS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,13 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     layout = LAYOUTS[options.layout]
     names = options.names or [layout.scene_name.format(number=number + 1) for number in range(options.scenes)]
     size = options.size or layout.size
-    orders = [SceneOrder(options.layout, name, options.seed + n, size, options.views) for n, name in enumerate(names)]
+    orders = [
+        SceneOrder(options.layout, name, options.seed + n, size, options.views, options.rig)
+        for n, name in enumerate(names)
+    ]
     make_scenes(options.output, orders, options.workers)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layout", type=_layout, default="dtu", help=f"one of {', '.join(LAYOUTS)}")
+    parser.add_argument("--rig", choices=tuple(RIGS), help="what is shown and from where; the layout's own by default")
     parser.add_argument("--output", type=Path, required=True, help="folder of the data set; made where it is missing")
     parser.add_argument("--scenes", type=_count, default=1, help="how many")
     parser.add_argument("--seed", type=int, default=1, help="of the first scene")

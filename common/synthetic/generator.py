@@ -13,12 +13,15 @@ from common.synthetic.ray_casting import RayCaster, cast_depth
 from common.synthetic.rendering import Stage, render_view, trace
 from common.synthetic.rigs import RIGS, Rig
 from common.synthetic.shading import build_tables, to_linear
+from common.synthetic.surfaces import Surface
 from common.synthetic.surroundings import surroundings
+from common.synthetic.town import model_town
 from common.synthetic.world import World, build_world
 
 SMALLEST = 8
 ATTEMPTS = 8
 ENOUGH_INSIDE = 0.997
+LIGHT_SPACING = 4.0
 
 
 def generate(
@@ -74,10 +77,17 @@ def set_stage(seed: int, rig: Rig) -> Stage:
 
 def _build(rng: np.random.Generator, rig: Rig) -> tuple[World, Float[np.ndarray, "3"]]:
     palette = Palette(rng)
+    if rig.shows == "town":
+        buildings, base = model_town(rng, palette)
+        world = build_world(buildings, base, palette.materials, LIGHT_SPACING)
+        return world, _mean_color(palette, base[0])
     objects = [part.moved(np.eye(3), rig.lift) for part in arrange_things(rng, palette, rig.reach)]
     around = [part.moved(np.eye(3), rig.lift) for part in surroundings(rng, palette, rig.surroundings, rig.reach)]
-    color = to_linear(palette.materials[around[0].material].texture).mean(axis=(0, 1))
-    return build_world(objects, around, palette.materials), color
+    return build_world(objects, around, palette.materials), _mean_color(palette, around[0])
+
+
+def _mean_color(palette: Palette, ground: Surface) -> Float[np.ndarray, "3"]:
+    return to_linear(palette.materials[ground.material].texture).mean(axis=(0, 1))
 
 
 def _share_inside(caster: RayCaster, rig: Rig, poses: Float[np.ndarray, "V 4 4"]) -> float:

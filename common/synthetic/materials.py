@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from common.synthetic.textures import PATTERNS
+from common.synthetic.textures import PATTERNS, TOWN
 
-ANY = tuple(name for name in PATTERNS if name not in ("facade", "shingles", "leaf", "newspaper"))
+_SPECIAL = ("facade", "shingles", "leaf", "newspaper", *(maker.__name__ for maker in TOWN))
+ANY = tuple(name for name in PATTERNS if name not in _SPECIAL)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -36,6 +37,7 @@ class Rig:
         reach: Radius of the disk on which things stand, millimetres.
         height: Of the ground, millimetres.
         scale: Scene units per millimetre.
+        shows: "things" on a ground, or a "town" of large triangles; see `town.py`.
         same_scenes_as: Another rig by name, for which scenes are built, lit and exposed; None for this one.
     """
 
@@ -46,6 +48,7 @@ class Rig:
     reach: float = 118.0
     height: float = 0.0
     scale: float = 1.0
+    shows: Literal["things", "town"] = "things"
     same_scenes_as: str | None = None
 
     @property
@@ -134,6 +137,20 @@ def orbit_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.nda
     return np.stack(poses)
 
 
+def flight_poses(rng: np.random.Generator, num_views: int | None) -> Float[np.ndarray, "V 4 4"]:
+    """Three circles around a model town, as a drone flies them: low and near, middle, high and far."""
+    count = _count(60, num_views)
+    poses = []
+    for index in range(count):
+        circle, step = index * 3 // count, 3 / count
+        azimuth = 2 * np.pi * (index * step + circle / 3) + rng.normal() * 0.03
+        elevation, distance = ((17, 490), (33, 520), (54, 550))[circle]
+        focus = np.array([0.0, 0.0, 38.0]) + rng.normal(size=3) * [14.0, 14.0, 6.0]
+        center = on_sphere(azimuth, np.deg2rad(elevation + rng.normal() * 2), distance + rng.normal() * 20, focus)
+        poses.append(look_at(center, focus))
+    return np.stack(poses)
+
+
 def _count(usual: int, wanted: int | None) -> int:
     if wanted is not None and wanted < 1:
         raise ValueError(f"a scene needs at least one view, not {wanted}")
@@ -168,4 +185,5 @@ RIGS: dict[str, Rig] = {
         hemisphere_poses, partial(centered_lens, focal=1111.111 / 800), (2.5, 5.5), "plate", 92.0, -40.0, 0.01
     ),
     "orbit": Rig(orbit_poses, partial(centered_lens, focal=1.15), None, "table", reach=125.0, scale=0.01),
+    "town": Rig(flight_poses, partial(centered_lens, focal=1.15), None, "plate", scale=0.01, shows="town"),
 }

@@ -25,6 +25,15 @@ def test_names_replace_the_count(tmp_path, monkeypatch):
     ]
 
 
+def test_another_rig_shows_other_things_in_the_same_layout(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(make_scene, "make_scenes", lambda output, orders, workers: asked.extend(orders))
+    make_scene.main(["--output", str(tmp_path), "--layout", "xscale", "--rig", "town", "--size", "960x540"])
+    make_scene.main(["--output", str(tmp_path), "--layout", "xscale"])
+    assert [(order.layout, order.rig) for order in asked] == [("xscale", "town"), ("xscale", None)]
+    assert asked[0].record() != asked[1].record()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -32,6 +41,7 @@ def test_names_replace_the_count(tmp_path, monkeypatch):
         (["--size", "160"], "expected WIDTHxHEIGHT of at least 8x8, such as 160x128, got '160'"),
         (["--size", "4x4"], "expected WIDTHxHEIGHT of at least 8x8"),
         (["--scenes", "0"], "expected a number from 1, got '0'"),
+        (["--rig", "city"], "choose from 'dtu'"),
         (["--views", "-3"], "expected a number from 1, got '-3'"),
         (["--names", "a/b"], "a scene is named with letters"),
         (["--seed", "-1", "--size", "16x16"], "a seed is an integer from 0, not -1"),

@@ -27,6 +27,7 @@ class SceneOrder:
         seed: Decides what it shows.
         size: Width and height of the pictures in pixels.
         num_views: None for as many as the rig has.
+        rig: What is shown and from where, a name in `RIGS`; None for the layout's own.
     """
 
     layout: str
@@ -34,6 +35,7 @@ class SceneOrder:
     seed: int
     size: tuple[int, int]
     num_views: int | None = None
+    rig: str | None = None
 
     def __post_init__(self):
         if not re.fullmatch(r"\w[\w.-]*", self.name):
@@ -46,7 +48,8 @@ class SceneOrder:
 
     def record(self) -> dict[str, object]:
         """What the listing says about the finished scene."""
-        return {"seed": self.seed, "size": list(self.size), "views": self.num_views}
+        record = {"seed": self.seed, "size": list(self.size), "views": self.num_views}
+        return record if self.rig is None else record | {"rig": self.rig}
 
 
 def make_scenes(output: Path, orders: list[SceneOrder], workers: int = 1) -> None:
@@ -70,7 +73,7 @@ def make_scenes(output: Path, orders: list[SceneOrder], workers: int = 1) -> Non
 def make_scene(output: Path, order: SceneOrder) -> SceneOrder:
     """Make one scene, write it and return its order."""
     layout = LAYOUTS[order.layout]
-    layout.write(output, generate(order.seed, layout.rig, order.size, order.num_views, order.name))
+    layout.write(output, generate(order.seed, order.rig or layout.rig, order.size, order.num_views, order.name))
     return order
 
 

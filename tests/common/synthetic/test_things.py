@@ -6,6 +6,7 @@ from common.synthetic.materials import Palette
 from common.synthetic.surroundings import surroundings
 from common.synthetic.textures import PATTERNS
 from common.synthetic.things import MAKERS
+from common.synthetic.things.town import TOWN_MAKERS
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -19,7 +20,7 @@ def test_a_texture_is_a_picture_that_its_generator_decides(pattern):
     assert np.abs(first - other).mean() > 0.01
 
 
-@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
+@pytest.mark.parametrize("maker", [*MAKERS, *TOWN_MAKERS], ids=lambda maker: maker.__name__)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_thing_stands_on_the_ground_in_the_size_of_a_toy(maker, seed):
     palette = Palette(np.random.default_rng(seed))
