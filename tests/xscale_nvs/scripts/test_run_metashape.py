@@ -25,6 +25,11 @@ DOCUMENTED = {
     " save_cameras save_markers save_udim save_alpha embed_texture save_comment format crs shift",
 }
 
+ENUMERATIONS = (
+    *("ReferencePreselectionSource", "CamerasFormatXML", "MildFiltering", "Arbitrary", "EnabledInterpolation"),
+    *("HighFaceCount", "DepthMapsData", "ImageFormatPNG"),
+)
+
 
 class Chunk:
     """A chunk (or a frame, which is one too) that writes down what it is asked to do."""
@@ -64,16 +69,7 @@ def fake_metashape(num_chunks=1, num_frames=1, unknown=(), version="2.2.1.20"):
 
     module = ModuleType("Metashape")
     module.app = SimpleNamespace(document=Document(), version=version)
-    for name in [
-        "ReferencePreselectionSource",
-        "CamerasFormatXML",
-        "MildFiltering",
-        "Arbitrary",
-        "EnabledInterpolation",
-        "HighFaceCount",
-        "DepthMapsData",
-        "ImageFormatPNG",
-    ]:
+    for name in ENUMERATIONS:
         setattr(module, name, name)
     module.calls = calls
     return module
