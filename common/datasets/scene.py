@@ -124,6 +124,7 @@ class Scene:
         pixel_origin: Where the centre of the top-left pixel lies in the numbers of `View.intrinsics`.
         to_original: Similarity that maps scene coordinates to those of the files, where the reader changed the world.
         points: Sparse points of a reconstruction, world frame, or None.
+        mesh: File with the scene's surface, world frame, in any format that trimesh reads; None where there is none.
         notes: Sentences for the user about what the reader skipped or assumed.
     """
 
@@ -134,6 +135,7 @@ class Scene:
     pixel_origin: PixelOrigin = "center"
     to_original: Float[np.ndarray, "4 4"] | None = None
     points: Float[np.ndarray, "P 3"] | None = None
+    mesh: Path | None = None
     notes: tuple[str, ...] = ()
 
     def with_pixel_origin(self, origin: PixelOrigin) -> "Scene":

@@ -19,7 +19,7 @@ MESH_NAME = "1.obj"
 
 
 def read_xscale(folder: str | Path, downscale: int = 1) -> Scene:
-    """One scene; its views have no depth bounds.
+    """One scene; its views have no depth bounds. Its mesh is `1.obj`, if there is one.
 
     Args:
         folder: The one that holds `images_<d>` and `cams_<d>`.
@@ -45,7 +45,9 @@ def read_xscale(folder: str | Path, downscale: int = 1) -> Scene:
             f" {images} have none"
         )
     views = tuple(read_view(cameras / f"{path.stem}_cam.txt", path) for path in photographs)
-    return checked_scene(Scene(folder.name, views, pixel_origin="corner"), folder)
+    mesh = folder / MESH_NAME
+    scene = Scene(folder.name, views, pixel_origin="corner", mesh=mesh if mesh.is_file() else None)
+    return checked_scene(scene, folder)
 
 
 def find_mesh(folder: str | Path, name: str = MESH_NAME) -> Path:

@@ -43,7 +43,7 @@ class RayCaster:
     Args:
         vertices: World positions; Embree keeps them as float32.
         faces: Corners of each triangle.
-        watertight: No ray slips through an edge that two triangles share; a little slower, and what generated scenes need.
+        watertight: No ray slips through an edge that two triangles share; slower, but what generated scenes need.
     """
 
     def __init__(self, vertices: Float[np.ndarray, "P 3"], faces: Int[np.ndarray, "T 3"], watertight: bool = True):

@@ -161,6 +161,7 @@ def test_xscale_scenes_come_back(xscale, scene):
 
 
 def test_the_mesh_of_an_xscale_scene_is_the_surface(xscale, scene):
+    assert read_xscale(xscale, 4).mesh == find_mesh(xscale)
     mesh = trimesh.load_mesh(find_mesh(xscale), process=False)
     np.testing.assert_allclose(mesh.vertices, scene.mesh.vertices, atol=1e-6)
     np.testing.assert_array_equal(mesh.faces, scene.mesh.faces)
