@@ -9,6 +9,7 @@ import pytest
 from common.datasets.writers.colmap import CAPTURE_LENS, write_colmap
 from common.datasets.xscale import read_xscale
 from common.entry_point import run_command
+from common.io.colmap_model import read_colmap_model
 from common.io.images import write_image
 from common.io.mvsnet_camera import read_mvsnet_camera
 from common.io.pair_file import read_pair_file
@@ -34,10 +35,13 @@ def test_the_reference_run_is_reproduced(golden, tmp_path, run):
     (tmp_path / "sparse").mkdir()
     for name in ("cameras", "images", "points3D"):
         (tmp_path / "sparse" / f"{name}.txt").write_bytes(bytes(arrays[f"{name}_txt"]))
-    for index in range(5):
-        write_image(tmp_path / "images" / f"im{index}.jpg", np.zeros((36, 48, 3), np.uint8))
+    model = read_colmap_model(tmp_path / "sparse")
+    for image in model.images.values():
+        camera = model.cameras[image.camera_id]
+        write_image(tmp_path / "images" / image.name, np.zeros((camera.height, camera.width, 3), np.uint8))
     colmap_to_mvsnet.main(["--dense_folder", str(tmp_path), *FLAGS[run]])
-    for index in range(5):
+    assert len(list((tmp_path / "cams").iterdir())) == sum(name.startswith(f"{run}_cam_") for name in arrays) > 0
+    for index in range(len(model.images)):
         words = (tmp_path / "cams" / f"{index:08d}_cam.txt").read_text().split()
         expected = bytes(arrays[f"{run}_cam_{index}"]).decode().split()
         numbers, wanted = (np.array([*text[1:17], *text[18:]], float) for text in (words, expected))

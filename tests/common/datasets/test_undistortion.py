@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from common.datasets import undistortion
 from common.datasets.scene import Distortion
 from common.datasets.undistortion import distort_image, distort_points, undistort_image, undistort_points
 
@@ -101,3 +102,16 @@ def test_pixels_that_the_lens_did_not_see_are_black():
     picture = np.full((120, 160), 200, np.uint8)
     corner = undistort_image(picture, INTRINSICS, Distortion("opencv", (0.5,)))[0, 0]
     assert corner == 0
+
+
+@pytest.mark.parametrize("pixel_origin", ["center", "corner"])
+def test_the_height_of_the_bands_does_not_matter(monkeypatch, pixel_origin):
+    picture = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+
+    def undistorted(rows):
+        monkeypatch.setattr(undistortion, "BAND_ROWS", rows)
+        undistortion._lens_map.cache_clear()
+        return undistort_image(picture, INTRINSICS, LENSES[0], pixel_origin)
+
+    np.testing.assert_array_equal(undistorted(7), undistorted(1000))
+    undistortion._lens_map.cache_clear()
