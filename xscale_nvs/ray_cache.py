@@ -12,6 +12,7 @@ with and of the sizes and checksums of its files.
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from xscale_nvs.scene_mesh import SceneMesh
 FORMAT = 1
 RECORD = "record.json"
 SLICED = ("face", "barycentric", "colour")
+logger = logging.getLogger(__name__)
 _REMEDY = "run bash graphs/warping/warp.sh again"
 
 
@@ -232,6 +234,25 @@ def read_record(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("files"), dict):
         raise ValueError(f"{folder / RECORD} is not a record of this version")
     return content
+
+
+def is_complete(folder: Path, **expected: Any) -> bool:
+    """Whether a folder has a record with these entries and undamaged files; the log says what is damaged."""
+    if not (folder / RECORD).is_file() or is_stale(folder, **expected):
+        return False
+    problem = find_damage(folder)
+    if problem:
+        logger.warning("%s; making it again", problem)
+    return problem is None
+
+
+def is_stale(folder: Path, **expected: Any) -> bool:
+    """Whether a folder has a record, but one that disagrees with these entries."""
+    try:
+        record = read_record(folder)
+    except (FileNotFoundError, ValueError):
+        return False
+    return any(record.get(name) != value for name, value in expected.items())
 
 
 def find_damage(folder: Path, deep: bool = True) -> str | None:

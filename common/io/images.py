@@ -111,6 +111,30 @@ def read_image(
     return rgb * alpha + np.float32(background) * (1.0 - alpha)
 
 
+def open_rgb(path: str | Path) -> Image.Image:
+    """A decoded 8-bit RGB picture that is held once, to be read and changed in parts with Pillow's `crop` and `paste`.
+
+    Alpha is ignored; of 16 bits the upper 8 are kept.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not a complete picture.
+    """
+    if not _is_deep_color(check_data_file(path)):
+        try:
+            with Image.open(path) as image:
+                if image.mode == "RGB":
+                    image.load()
+                    return image
+        except _DAMAGE as error:
+            raise ValueError(_damage(path, error)) from None
+    pixels = read_pixels(path)
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    rgb = np.repeat(pixels[..., None], 3, axis=-1) if pixels.ndim == 2 else pixels[..., :3]
+    return Image.fromarray(np.ascontiguousarray(rgb))
+
+
 def write_image(path: str | Path, rgb: Shaped[np.ndarray, "H W 3"]) -> None:
     """Write RGB in the format of the suffix: floats in [0, 1] are stored as floor(255 value), uint8 as it is.
 

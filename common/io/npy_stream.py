@@ -28,7 +28,7 @@ class NpyWriter:
         self._write_header()
         self._header_bytes = self._file.tell()
 
-    def append(self, rows: Shaped[np.ndarray, "R *row"]) -> None:
+    def append(self, rows: Shaped[np.ndarray, "R ..."]) -> None:
         """Add rows."""
         if rows.shape[1:] != self._row_shape:
             raise ValueError(f"{self._file.name} holds rows of shape {self._row_shape}, got {rows.shape[1:]}")
@@ -77,6 +77,21 @@ def checksum_rows(path: Path, rows: slice | None = None) -> int:
                 raise ValueError(f"{path} ended while it was read")
             checksum, left = zlib.crc32(data, checksum), left - len(data)
     return checksum
+
+
+def read_rows(path: Path, rows: slice) -> Shaped[np.ndarray, "R ..."]:
+    """Some rows of a NumPy file, through a plain read: a memory map's pages would count as memory of this process.
+
+    Raises:
+        ValueError: As `open_rows`.
+    """
+    stored = open_rows(path)
+    first, last, _ = rows.indices(len(stored))
+    row_shape = stored.shape[1:]
+    per_row = int(np.prod(row_shape))
+    start = stored.offset + first * per_row * stored.dtype.itemsize
+    values = np.fromfile(path, stored.dtype, (last - first) * per_row, offset=start)
+    return values.reshape(last - first, *row_shape)
 
 
 def open_rows(path: Path) -> np.memmap:

@@ -130,4 +130,4 @@ class Params:
         self.seed = None  # of every random choice; None draws one and prints it
         self.resume = True  # continue the run in checkpoint_dir where it stopped; False starts it anew
         self.full_intrinsics = False  # True honours fx and the principal point; False: fy only, principal point centred
-        self.num_workers = 0  # processes that cache rays; 0: one per CPU core
+        self.num_workers = 0  # views that are cached at once; 0: one per CPU core, at most 8

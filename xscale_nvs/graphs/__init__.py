@@ -1,0 +1,1 @@
+"""The paper's folder of programs that prepare data."""

@@ -1,0 +1,1 @@
+"""Ray caching: `warp.sh` runs `giga_warping.py`, then `slice.py`."""
