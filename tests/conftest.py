@@ -11,6 +11,10 @@ import torch
 
 TESTS = Path(__file__).parent
 
+# Triton decides when it is imported whether kernels are compiled or interpreted.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 
 def load_golden_module(relative: str):
     """A Python file of tests/golden as a module (they import each other by bare name)."""

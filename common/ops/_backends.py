@@ -1,9 +1,9 @@
 """Which implementation of an op runs.
 
-    torch     the reference: any device, any gradient it promises
-    numba     CPU, compiled at run time
-    triton    CUDA, compiled at run time; on the CPU in the interpreter (TRITON_INTERPRET=1), for tests; no op has such
-              kernels yet, so that the reference runs on a GPU
+    torch       the reference: any device, any gradient it promises
+    numba       CPU, compiled at run time
+    triton      CUDA, compiled at run time; on the CPU in the interpreter (TRITON_INTERPRET=1), for tests
+    tinycudann  CUDA, a library that the user installs (the hash grid)
 
 `auto` takes the fastest that is present and honours the op's promises; a named back-end raises if it cannot be
 honoured. The environment variable POLYVIEW_BACKEND replaces `auto`.
@@ -19,10 +19,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Backend = Literal["auto", "torch", "numba", "triton"]
+Backend = Literal["auto", "torch", "numba", "triton", "tinycudann"]
 
 logger = logging.getLogger(__name__)
-_DTYPES = {"numba": (torch.float32, torch.float64), "triton": (torch.float32,)}
+_DTYPES = {"numba": (torch.float32, torch.float64), "triton": (torch.float32,), "tinycudann": (torch.float32,)}
+_FASTEST_FIRST = {"cpu": ("numba",), "cuda": ("tinycudann", "triton")}
+_INSTALL = {"tinycudann": "git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch"}
 
 
 def choose(op: str, backend: str, tensors: Collection[Tensor], available: Collection[str]) -> str:
@@ -54,20 +56,21 @@ def choose(op: str, backend: str, tensors: Collection[Tensor], available: Collec
 
 def _fastest(op: str, tensors: Collection[Tensor], available: Collection[str]) -> str:
     on_gpu = any(tensor.is_cuda for tensor in tensors)
-    fast = "triton" if on_gpu else "numba"
-    if fast not in available:
-        return "torch"
-    reason = _why_not(fast, tensors)
-    if reason is None:
-        return fast
-    if on_gpu:
-        _warn_once(f"{op} runs its reference on the GPU: the back-end {fast!r} {reason}")
+    reasons = {}
+    for fast in _FASTEST_FIRST["cuda" if on_gpu else "cpu"]:
+        if fast in available:
+            reasons[fast] = _why_not(fast, tensors)
+            if reasons[fast] is None:
+                return fast
+    if on_gpu and reasons:
+        problems = "; ".join(f"the back-end {fast!r} {reason}" for fast, reason in reasons.items())
+        _warn_once(f"{op} runs its reference on the GPU: {problems}")
     return "torch"
 
 
 def _why_not(backend: str, tensors: Collection[Tensor]) -> str | None:
     """Why a back-end cannot run on these tensors, as the end of a sentence; None if it can."""
-    wanted = "cuda" if backend == "triton" and not is_interpreting() else "cpu"
+    wanted = "cpu" if backend == "numba" or (backend == "triton" and is_interpreting()) else "cuda"
     for tensor in tensors:
         if tensor.device.type != wanted:
             return f"needs every tensor on {wanted}, got {tensor.device}"
@@ -85,8 +88,9 @@ def is_interpreting() -> bool:
 def _import_problem(module: str) -> str | None:
     try:
         importlib.import_module(module)
-    except ImportError as error:
-        return f"needs the package {module}, which does not import ({error}); install it with: pip install {module}"
+    except (ImportError, OSError) as error:  # tinycudann raises OSError without a GPU
+        source = _INSTALL.get(module, module)
+        return f"needs the package {module}, which does not import ({error}); install it with: pip install {source}"
     return None
 
 

@@ -104,8 +104,8 @@ def sweep_adaptive(
     """
     tensors = features, matrix, depth, target
     is_constant = not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors))
-    chosen = choose("sweep_adaptive", backend, tensors, ("numba",) if is_constant else ())
-    aggregate = _adaptive_plane_torch if chosen == "torch" else _adaptive_plane_numba
+    chosen = choose("sweep_adaptive", backend, tensors, ("numba", "triton") if is_constant else ())
+    aggregate = _adaptive_plane_torch if chosen == "torch" else partial(_adaptive_plane_fast, _kernels(chosen))
     features, matrix, target = _innermost(features), matrix.contiguous(), target.permute(0, 2, 3, 1).contiguous()
     volume = features.new_empty(*depth.shape, 2 * features.shape[-1])
 
@@ -114,7 +114,7 @@ def sweep_adaptive(
         volume[:, plane] = aggregate(features, matrix, part, target, lambda squared: weigh(squared, plane))[:, 0]
 
     planes = [partial(sweep, plane) for plane in range(depth.shape[1])]
-    if features.device.type == "cpu" and is_constant:
+    if features.device.type == "cpu" and is_constant and chosen != "triton":  # whose interpreter knows one program
         run_in_threads(planes)
     else:
         for plane in planes:
@@ -124,7 +124,7 @@ def sweep_adaptive(
 
 def _available(matrix: Tensor) -> tuple[str, ...]:
     """The kernels treat the cameras as constants."""
-    return () if matrix.requires_grad and torch.is_grad_enabled() else ("numba",)
+    return () if matrix.requires_grad and torch.is_grad_enabled() else ("numba", "triton")
 
 
 def _innermost(features: Float[Tensor, "B S C h w"]) -> Float[Tensor, "B S h w C"]:
@@ -169,10 +169,14 @@ def _adaptive_plane_torch(
     return volume.permute(0, 2, 3, 1)[:, None]
 
 
-def _adaptive_plane_numba(
-    features: Tensor, matrix: Tensor, depth: Tensor, target: Tensor, weigh: Callable[[Tensor], Tensor]
+def _adaptive_plane_fast(
+    kernels: ModuleType,
+    features: Tensor,
+    matrix: Tensor,
+    depth: Tensor,
+    target: Tensor,
+    weigh: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    kernels = _kernels("numba")
     B, S, _, _, C = features.shape
     warped = features.new_empty(B, S, *depth.shape[1:], C)
     squared = torch.empty_like(warped)

@@ -44,7 +44,7 @@ def sample_views(
     """
     cameras = intrinsics, world_to_cam, target_center
     constant = not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in cameras))
-    fast = ("numba",) if constant else ()
+    fast = ("numba", "triton") if constant else ()
     chosen = choose("sample_views", backend, (features, points, *cameras), fast)
     if chosen == "torch":
         return _sample_views_torch(features, points, *cameras)

@@ -27,7 +27,7 @@ def sample_volume(
         coordinates: See the module.
         backend: See `common.ops`.
     """
-    chosen = choose("sample_volume", backend, (volume, coordinates), ("numba",))
+    chosen = choose("sample_volume", backend, (volume, coordinates), ("numba", "triton"))
     if chosen == "torch":
         return _sample_volume_torch(volume, coordinates)
     innermost = volume.permute(0, 2, 3, 4, 1).contiguous()
