@@ -53,24 +53,25 @@ class RaySchedule:
         seed: Of the run.
 
     Attributes:
+        active: Positions of the views that have rays; the others are left out.
         batch: Rays per view and epoch: `training_batch_size`, or what the smallest view has if that is less.
 
     Raises:
-        ValueError: There is no view, or one without rays.
+        ValueError: There is no view, or none has rays.
     """
 
     def __init__(self, params: Params, view_ids: Sequence[int], num_rays: Sequence[int], seed: int):
         if not view_ids:
             raise ValueError("training_view_list is empty; there is nothing to train on")
-        empty = [view for view, count in zip(view_ids, num_rays, strict=True) if count < 1]
-        if empty:
-            raise ValueError(
-                f"training view {empty[0]} has fewer rays than ultra_cache_batch_size {params.ultra_cache_batch_size} "
-                f"({len(empty)} views do); does its camera see the mesh? Leave it out through hold_out_list"
-            )
-        self.params = params
         self.num_rays = tuple(int(count) for count in num_rays)
-        self.batch = min(params.training_batch_size, *self.num_rays)
+        self.active = [position for position, count in enumerate(self.num_rays) if count]
+        if not self.active:
+            raise ValueError(
+                f"none of the {len(view_ids)} training views has {params.ultra_cache_batch_size} rays, one for each of "
+                "ultra_cache_batch_size blocks; do the cameras see the mesh?"
+            )
+        self.batch = min(params.training_batch_size, *(self.num_rays[position] for position in self.active))
+        self.params = params
         self.seed = seed
 
     def plan(self, epoch: int) -> EpochPlan:
@@ -80,7 +81,7 @@ class RaySchedule:
         return EpochPlan(
             block=drawn // params.change_batches_iter % params.ultra_cache_batch_size,
             order=drawn // params.shuffle_batches_iter,
-            splits=tuple(drawn % (count // self.batch) for count in self.num_rays),
+            splits=tuple(drawn % max(1, count // self.batch) for count in self.num_rays),
             is_reshuffled=epoch % params.shuffle_batches_iter == 0,
             saves=epoch % params.save_checkpoint_iter == 0,
         )
@@ -94,7 +95,7 @@ class RaySchedule:
     def steps(self, epoch: int) -> list[Int[np.ndarray, " views"]]:
         """Positions of the views in each step of an epoch: every view once, in random order, perhaps fewer at last."""
         size = self.params.random_view_batch_size
-        order = generator_for(self.seed, _VIEWS, epoch).permutation(len(self.num_rays))
+        order = generator_for(self.seed, _VIEWS, epoch).permutation(self.active)
         return [order[first : first + size] for first in range(0, len(order), size)]
 
 

@@ -66,9 +66,12 @@ def test_a_view_with_few_rays_makes_the_common_batch_smaller():
     assert len(schedule.rows(schedule.plan(11), 1)) == 7
 
 
-def test_a_view_without_rays_is_refused():
-    with pytest.raises(ValueError, match="training view 1 has fewer rays than ultra_cache_batch_size 4"):
-        make_schedule([10, 0])
+def test_a_view_without_rays_is_left_out():
+    schedule = make_schedule([10, 0, 12], training_batch_size=100)
+    assert schedule.batch == 10
+    assert sorted(np.concatenate(schedule.steps(2))) == [0, 2]
+    with pytest.raises(ValueError, match="none of the 2 training views has 4 rays"):
+        make_schedule([0, 0])
     with pytest.raises(ValueError, match="training_view_list is empty"):
         make_schedule([])
 

@@ -111,8 +111,9 @@ class XscaleModel(nn.Module):
 
     @staticmethod
     def _look_up(table: nn.Embedding, rows: Tensor) -> Tensor:
-        if len(rows) and int(rows.max()) >= table.num_embeddings:
-            raise ValueError(f"there is no row {int(rows.max())} in a table of {table.num_embeddings} codes")
+        for row in (int(rows.min()), int(rows.max())):
+            if not 0 <= row < table.num_embeddings:
+                raise ValueError(f"there is no row {row} in a table of {table.num_embeddings} codes")
         return table(rows)[:, None]
 
 

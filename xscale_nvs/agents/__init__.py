@@ -1,0 +1,1 @@
+"""The paper's commands for training and rendering."""
