@@ -27,9 +27,9 @@ def kernel(function: Callable) -> Callable:
     return njit(fastmath=_FAST, cache=True, nogil=True)(_original(function))
 
 
-def launch(function: Callable, count: int, *tensors: Tensor) -> None:
-    """Run a kernel over range(count), with as many threads as PyTorch uses."""
-    arrays = [tensor.detach().numpy() for tensor in tensors]
+def launch(function: Callable, count: int, *arguments: Tensor | int | float) -> None:
+    """Run a kernel over range(count), with as many threads as PyTorch uses. Tensors arrive as arrays."""
+    arrays = [each.detach().numpy() if isinstance(each, Tensor) else each for each in arguments]
     threads = max(1, min(torch.get_num_threads(), count))
     bounds = [count * part // threads for part in range(threads + 1)]
     parts = list(itertools.pairwise(bounds))

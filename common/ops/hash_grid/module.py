@@ -1,9 +1,10 @@
 """The hash encoding as a module with its table."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from common.memory import zeros_on_demand
+from common.ops._backends import Backend
 from common.ops.hash_grid.encode import Interpolation, hash_encode
 from common.ops.hash_grid.layout import HashGridLayout
 
@@ -20,12 +21,12 @@ class HashGrid(nn.Module):
         backend: See `common.ops`.
     """
 
-    def __init__(self, layout: HashGridLayout, interpolation: Interpolation = "smoothstep", backend: str = "auto"):
+    def __init__(self, layout: HashGridLayout, interpolation: Interpolation = "smoothstep", backend: Backend = "auto"):
         super().__init__()
         self.layout = layout
         self.interpolation = interpolation
         self.backend = backend
-        self.params = nn.Parameter(torch.empty(layout.num_parameters).uniform_(-1e-4, 1e-4))
+        self.params = nn.Parameter(zeros_on_demand(layout.num_parameters).uniform_(-1e-4, 1e-4))
 
     def forward(self, x: Float[Tensor, "*points D"]) -> Float[Tensor, "*points C"]:
         """Features of points, see `hash_encode`."""

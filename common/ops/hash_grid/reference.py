@@ -35,7 +35,7 @@ def _encode_level(x: Tensor, table: Tensor, scale: float, resolution: int, inter
     per_axis = torch.where(corners.bool(), weight[:, None], 1 - weight[:, None])
     per_corner = math.prod(per_axis.unbind(-1))
     entries = functional.embedding(_index(points & _UINT32, resolution, len(table)), table)
-    return (per_corner[..., None] * entries).sum(dim=-2)
+    return torch.einsum("nc,ncf->nf", per_corner, entries)
 
 
 def _index(points: Tensor, resolution: int, size: int) -> Tensor:

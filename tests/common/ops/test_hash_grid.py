@@ -22,7 +22,7 @@ def golden_grid(golden, deterministic, tag):
     return want, layout, parameters.requires_grad_()
 
 
-@pytest.mark.parametrize("backend", ["torch"])
+@pytest.mark.parametrize("backend", ["torch", "numba"])
 @pytest.mark.parametrize("tag", ["a", "b", "c"])
 def test_features_and_gradients_are_the_golden_ones(golden, deterministic, tag, backend):
     want, layout, parameters = golden_grid(golden, deterministic, tag)

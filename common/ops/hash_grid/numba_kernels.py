@@ -1,0 +1,220 @@
+"""CPU kernels of the hash encoding of points with three coordinates, float32.
+
+A level's table is far larger than a core's cache, so a kernel first computes where a block of points will read and asks
+for that memory, then reads it. Levels are outermost over a few thousand points: their output stays in the cache.
+
+`levels` is the int64 table `L 3` of offset, size (entries) and resolution; corner k of a cell has the bits (x, y, z).
+"""
+
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.ops._compile import device_function, kernel, launch
+from common.ops._prefetch import prefetch
+from common.ops.hash_grid.layout import HashGridLayout
+from common.ops.hash_grid.reference import PRIMES
+from common.parallel import run_in_threads
+
+BLOCK = 64  # points whose reads are under way at once
+CHUNK = 4096  # points encoded level by level
+CORNERS = 8
+GROUP = 8  # floats, see common.block_gradient
+_PRIME_Y, _PRIME_Z = PRIMES[1:]
+
+
+def forward(x: Tensor, parameters: Tensor, layout: HashGridLayout, smooth: bool) -> Tensor:
+    """Features `N L*F`."""
+    features = x.new_zeros(len(x), layout.num_features)
+    launch(_forward_kernel, len(x), x, parameters, *_tables(layout), smooth, features)
+    return features
+
+
+def backward_table(x: Tensor, grad: Tensor, layout: HashGridLayout, smooth: bool, grad_parameters: Tensor) -> None:
+    """Add the gradient of the parameters. Every level has one thread: no two write to the same place."""
+    arrays = [each.numpy() for each in (x, grad, *_tables(layout), grad_parameters)]
+    finest_first = range(layout.n_levels - 1, -1, -1)  # the slowest ones
+    run_in_threads([partial(_backward_table_kernel, level, level + 1, *arrays, smooth) for level in finest_first])
+
+
+def backward_points(x: Tensor, grad: Tensor, parameters: Tensor, layout: HashGridLayout, smooth: bool) -> Tensor:
+    """Gradient of the points."""
+    grad_x = torch.zeros_like(x)
+    launch(_backward_points_kernel, len(x), x, grad, parameters, *_tables(layout), smooth, grad_x)
+    return grad_x
+
+
+def mark(x: Tensor, layout: HashGridLayout, is_marked: Tensor) -> None:
+    """Set the flag of every group of 8 parameters that encoding the points reads."""
+    launch(_mark_kernel, len(x), x, *_tables(layout), layout.features_per_level, is_marked)
+
+
+def _tables(layout: HashGridLayout) -> tuple[Tensor, Tensor]:
+    levels = list(zip(layout.offsets[:-1], layout.sizes, layout.resolutions, strict=True))
+    return torch.tensor(levels), torch.tensor(layout.scales, dtype=torch.float64)
+
+
+@device_function
+def _weights(x, first, count, scale, smooth, cell, axis, weight):
+    """Lower corner of every point's cell `3 BLOCK`, weights of both sides `2 3 BLOCK`, of all corners `8 BLOCK`."""
+    one, two, three = np.float32(1), np.float32(2), np.float32(3)
+    for d in range(3):
+        for j in range(count):
+            position = np.float32(np.float64(x[first + j, d]) * scale + 0.5)
+            corner = np.floor(position)
+            w = position - corner
+            if smooth:
+                w = w * w * (three - two * w)
+            axis[0, d, j] = one - w
+            axis[1, d, j] = w
+            whole = min(np.float64(corner), 2147483647.0)
+            if not whole > -2147483648.0:  # NaN too
+                whole = -2147483648.0
+            cell[d, j] = np.uint32(np.int32(whole))
+    for k in range(CORNERS):
+        for j in range(count):
+            weight[k, j] = axis[k >> 2, 0, j] * axis[(k >> 1) & 1, 1, j] * axis[k & 1, 2, j]
+
+
+@device_function
+def _indices(cell, count, level, index):
+    """Entries of the corners `8 BLOCK`, from the level's first one."""
+    size, resolution = level[1], level[2]
+    is_hashed = resolution * resolution * resolution > size
+    for k in range(CORNERS):
+        dx, dy, dz = np.uint32(k >> 2), np.uint32((k >> 1) & 1), np.uint32(k & 1)
+        if is_hashed:  # a hashed level's size is a power of two
+            mask = np.uint32(size - 1)
+            for j in range(count):
+                y = np.uint32(cell[1, j] + dy) * np.uint32(_PRIME_Y)
+                z = np.uint32(cell[2, j] + dz) * np.uint32(_PRIME_Z)
+                index[k, j] = np.uint32(np.uint32(cell[0, j] + dx) ^ np.uint32(y) ^ np.uint32(z)) & mask
+        else:
+            row, plane = np.uint32(resolution), np.uint32(resolution * resolution)
+            for j in range(count):
+                y = np.uint32(cell[1, j] + dy) * row
+                z = np.uint32(cell[2, j] + dz) * plane
+                entry = np.uint32(np.uint32(cell[0, j] + dx) + np.uint32(y) + np.uint32(z))
+                # Modulo without an integer division, for which there are no vector instructions: the quotient of
+                # 32-bit integers in float64 is right or, where it is whole, one too small.
+                quotient = np.uint32(np.int64(np.float64(entry) / np.float64(size)))
+                rest = np.uint32(entry - np.uint32(quotient * np.uint32(size)))
+                index[k, j] = rest if rest < size else np.uint32(rest - np.uint32(size))
+
+
+@device_function
+def _prefetch_entries(table, start, features, index, count):
+    for j in range(count):
+        for k in range(CORNERS):
+            prefetch(table, start + np.int64(index[k, j]) * features)
+
+
+@device_function
+def _add_four(out, n, column, table, at, w0, w1, w2, w3, features):
+    """Add four weighted entries. Four: with eight, the compiler gives up on vectors; it needs the 8 to be constant."""
+    i0, i1, i2, i3 = at
+    if features == 8:
+        for c in range(8):
+            pair = w0 * table[i0 + c] + w1 * table[i1 + c]
+            out[n, column + c] += pair + (w2 * table[i2 + c] + w3 * table[i3 + c])
+    else:
+        for c in range(features):
+            pair = w0 * table[i0 + c] + w1 * table[i1 + c]
+            out[n, column + c] += pair + (w2 * table[i2 + c] + w3 * table[i3 + c])
+
+
+@kernel
+def _forward_kernel(start, stop, x, table, levels, scales, smooth, out):
+    """Features, for a range of points."""
+    cell, index = np.empty((3, BLOCK), np.uint32), np.empty((CORNERS, BLOCK), np.uint32)
+    axis, weight = np.empty((2, 3, BLOCK), np.float32), np.empty((CORNERS, BLOCK), np.float32)
+    features = out.shape[1] // len(levels)
+    for chunk in range(start, stop, CHUNK):
+        end = min(chunk + CHUNK, stop)
+        for level in range(len(levels)):
+            origin, column = levels[level, 0] * features, level * features
+            for first in range(chunk, end, BLOCK):
+                count = min(BLOCK, end - first)
+                _weights(x, first, count, scales[level], smooth, cell, axis, weight)
+                _indices(cell, count, levels[level], index)
+                _prefetch_entries(table, origin, features, index, count)
+                for j in range(count):
+                    for k in range(0, CORNERS, 4):
+                        i0 = origin + np.int64(index[k, j]) * features
+                        i1 = origin + np.int64(index[k + 1, j]) * features
+                        i2 = origin + np.int64(index[k + 2, j]) * features
+                        i3 = origin + np.int64(index[k + 3, j]) * features
+                        w0, w1, w2, w3 = weight[k, j], weight[k + 1, j], weight[k + 2, j], weight[k + 3, j]
+                        _add_four(out, first + j, column, table, (i0, i1, i2, i3), w0, w1, w2, w3, features)
+
+
+@kernel
+def _backward_table_kernel(start, stop, x, grad, levels, scales, grad_table, smooth):
+    """Add the gradient of the parameters, for a range of levels."""
+    cell, index = np.empty((3, BLOCK), np.uint32), np.empty((CORNERS, BLOCK), np.uint32)
+    axis, weight = np.empty((2, 3, BLOCK), np.float32), np.empty((CORNERS, BLOCK), np.float32)
+    features = grad.shape[1] // len(levels)
+    for level in range(start, stop):
+        origin, column = levels[level, 0] * features, level * features
+        for first in range(0, len(x), BLOCK):
+            count = min(BLOCK, len(x) - first)
+            _weights(x, first, count, scales[level], smooth, cell, axis, weight)
+            _indices(cell, count, levels[level], index)
+            _prefetch_entries(grad_table, origin, features, index, count)
+            for j in range(count):
+                for k in range(CORNERS):
+                    i, w = origin + np.int64(index[k, j]) * features, weight[k, j]
+                    if features == 8:
+                        for c in range(8):
+                            grad_table[i + c] += w * grad[first + j, column + c]
+                    else:
+                        for c in range(features):
+                            grad_table[i + c] += w * grad[first + j, column + c]
+
+
+@kernel
+def _backward_points_kernel(start, stop, x, grad, table, levels, scales, smooth, grad_x):
+    """Add the gradient of a range of points: that of each weight is the product of its entry and `grad`."""
+    cell, index = np.empty((3, BLOCK), np.uint32), np.empty((CORNERS, BLOCK), np.uint32)
+    axis, weight = np.empty((2, 3, BLOCK), np.float32), np.empty((CORNERS, BLOCK), np.float32)
+    slope, features = np.empty(3, np.float32), grad.shape[1] // len(levels)
+    for level in range(len(levels)):
+        origin, column = levels[level, 0] * features, level * features
+        for first in range(start, stop, BLOCK):
+            count = min(BLOCK, stop - first)
+            _weights(x, first, count, scales[level], smooth, cell, axis, weight)
+            _indices(cell, count, levels[level], index)
+            _prefetch_entries(table, origin, features, index, count)
+            for j in range(count):
+                for d in range(3):
+                    slope[d] = np.float32(scales[level])
+                    if smooth:
+                        position = np.float32(np.float64(x[first + j, d]) * scales[level] + 0.5)
+                        f = position - np.floor(position)
+                        slope[d] *= np.float32(6) * f * (np.float32(1) - f)
+                for k in range(CORNERS):
+                    i, product = origin + np.int64(index[k, j]) * features, np.float32(0)
+                    for c in range(features):
+                        product += table[i + c] * grad[first + j, column + c]
+                    bx, by, bz = k >> 2, (k >> 1) & 1, k & 1
+                    wx, wy, wz = axis[bx, 0, j], axis[by, 1, j], axis[bz, 2, j]
+                    grad_x[first + j, 0] += np.float32(2 * bx - 1) * slope[0] * wy * wz * product
+                    grad_x[first + j, 1] += np.float32(2 * by - 1) * slope[1] * wx * wz * product
+                    grad_x[first + j, 2] += np.float32(2 * bz - 1) * slope[2] * wx * wy * product
+
+
+@kernel
+def _mark_kernel(start, stop, x, levels, scales, features, is_marked):
+    """Set flags, for a range of points. Threads may set the same flag: to the same value."""
+    cell, index = np.empty((3, BLOCK), np.uint32), np.empty((CORNERS, BLOCK), np.uint32)
+    axis, weight = np.empty((2, 3, BLOCK), np.float32), np.empty((CORNERS, BLOCK), np.float32)
+    for level in range(len(levels)):
+        for first in range(start, stop, BLOCK):
+            count = min(BLOCK, stop - first)
+            _weights(x, first, count, scales[level], False, cell, axis, weight)
+            _indices(cell, count, levels[level], index)
+            for k in range(CORNERS):
+                for j in range(count):
+                    is_marked[(levels[level, 0] + np.int64(index[k, j])) * features // GROUP] = 1
