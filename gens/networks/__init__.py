@@ -1,0 +1,1 @@
+"""The networks of GenS, under the names of the released checkpoint."""
