@@ -156,17 +156,17 @@ def open_ray_cache(params: Params, device: torch.device | str = "cpu") -> RayCac
     return RayCache(params.attribute_cache_path, params.training_view_list, params.ultra_cache_batch_size, device)
 
 
-def cached_folder(cache: Path, view_id: int) -> Path:
+def cached_folder(cache: str | Path, view_id: int) -> Path:
     """Where a view's rays are, in pixel order."""
     return Path(cache) / "cache_list" / f"view_{view_id:05d}"
 
 
-def sliced_folder(cache: Path, view_id: int) -> Path:
+def sliced_folder(cache: str | Path, view_id: int) -> Path:
     """Where a view's rays are, in blocks."""
     return Path(cache) / "batches" / f"view_{view_id:05d}"
 
 
-def mesh_folder(cache: Path) -> Path:
+def mesh_folder(cache: str | Path) -> Path:
     """Where the mesh is."""
     return Path(cache) / "cache_list" / "mesh"
 
@@ -194,13 +194,13 @@ def write_mesh_arrays(folder: Path, mesh: SceneMesh, key: str) -> None:
 _MESH_PARTS = ("vertices", "faces", "normals")
 
 
-def write_scene_record(cache: Path, content: Mapping[str, Any]) -> None:
+def write_scene_record(cache: str | Path, content: Mapping[str, Any]) -> None:
     """Write `scene.json`, which says that all its views are cached."""
     with atomic_path(Path(cache) / "cache_list" / "scene.json") as temporary:
         temporary.write_text(json.dumps({"format": FORMAT, **content}, indent=1), encoding="utf8")
 
 
-def read_scene_record(cache: Path) -> dict[str, Any]:
+def read_scene_record(cache: str | Path) -> dict[str, Any]:
     """The content of `scene.json`: views, lights, center, scale, num_facet, num_verts, ss_ratio.
 
     Raises:

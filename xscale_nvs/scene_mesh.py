@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int32
+import trimesh
+from jaxtyping import Float, Float32, Int32
 from torch import Tensor
 
 from common.io.data_files import check_data_file
@@ -108,25 +109,33 @@ def load_mesh(path: Path) -> SceneMesh:
         FileNotFoundError: There is no such file.
         ValueError: It is not a mesh, has no faces, or its numbers are not finite.
     """
-    import trimesh
-
     check_data_file(path)
     try:
-        mesh = trimesh.load_mesh(path)
+        scene = trimesh.load_scene(path)
+        mesh = scene.to_mesh()  # what trimesh.load_mesh does, which forgets the file's normals
     except Exception as error:  # trimesh's readers raise anything on broken files
         raise ValueError(f"cannot read the mesh {path}: {type(error).__name__}: {error}") from None
     faces = np.asarray(getattr(mesh, "faces", ()))
     if not len(faces):
         raise ValueError(f"the mesh {path} has no faces; export a triangle mesh, not a point cloud")
-    has_normals = "vertex_normals" in mesh._cache
-    vertices, normals = mesh.vertices.astype(np.float32), mesh.vertex_normals.astype(np.float32)
-    if not has_normals:
-        logger.info("%s has no vertex normals: they are computed from its faces", path)
+    normals = _stored_normals(scene)
+    if normals is None or normals.shape != mesh.vertices.shape:
+        logger.info("%s has no normal for each vertex: they are computed from its faces", path)
+        normals = mesh.vertex_normals
+    vertices, normals = mesh.vertices.astype(np.float32), normals.astype(np.float32)
     if not (np.isfinite(vertices).all() and np.isfinite(normals).all()):
         raise ValueError(f"the mesh {path} holds numbers that are not finite; repair and export it again")
     loaded = SceneMesh(torch.from_numpy(vertices), torch.from_numpy(faces.astype(np.int32)), torch.from_numpy(normals))
     _warn_of_far_coordinates(loaded, path)
     return loaded
+
+
+def _stored_normals(scene: trimesh.Scene) -> Float[np.ndarray, "P 3"] | None:
+    """The vertex normals of a file with one mesh, where it has them."""
+    if len(scene.geometry) != 1:
+        return None
+    (mesh,) = scene.geometry.values()
+    return mesh.vertex_normals if "vertex_normals" in getattr(mesh, "_cache", ()) else None
 
 
 def _warn_of_far_coordinates(mesh: SceneMesh, path: Path) -> None:
