@@ -33,6 +33,7 @@ from common.io.atomic import atomic_path
 from common.io.camera_path import PathFrame, write_camera_path
 from common.io.data_files import read_json
 from common.io.images import read_pixels, write_image
+from common.io.npy_stream import NpyWriter
 from common.io.videos import write_video
 from common.renderer import Renderer
 from common.visualization import to_uint8
@@ -214,20 +215,22 @@ def _store_frame(
     options: FilmOptions,
     report: Callable[[int], object],
 ) -> None:
-    """Render a frame; depth goes to its file band by band."""
+    """Render a frame; depth goes to its file band by band. What a killed process left of it is removed."""
+    for path in (frame, depth or frame):
+        for abandoned in path.parent.glob(f".{path.stem}-*"):
+            abandoned.unlink()
     picture, top = np.empty((camera.height, camera.width, 3), np.uint8), 0
     try:
         with contextlib.ExitStack() as opened:
             file = None
             if depth is not None:
-                file = opened.enter_context(opened.enter_context(atomic_path(depth)).open("wb"))
-                head = {"descr": "<f4", "fortran_order": False, "shape": (camera.height, camera.width)}
-                np.lib.format.write_array_header_1_0(file, head)
+                temporary = opened.enter_context(atomic_path(depth))
+                file = opened.enter_context(NpyWriter(temporary, np.float32, (camera.width,)))
             for rgb, band_depth in render_frame(renderer, camera, options):
                 picture[top : top + len(rgb)] = rgb
                 top += len(rgb)
                 if file is not None:
-                    file.write(np.ascontiguousarray(band_depth, "<f4"))
+                    file.append(band_depth)
                 report(1)
         write_image(frame, picture)
     except OSError as error:

@@ -126,9 +126,10 @@ def test_an_interrupted_film_continues_where_it_stopped(renderer, path, tmp_path
     with pytest.raises(KeyboardInterrupt):
         render_film(MeshRenderer(SCENE.mesh, texture, 4), path, tmp_path / "b", {"weights": "x"}, FilmOptions())
     assert len(list((tmp_path / "b" / "frames").iterdir())) == 4 and not (tmp_path / "b" / "video.mp4").exists()
+    (tmp_path / "b" / "frames" / ".00004-abc.png").write_bytes(b"what kill -9 leaves behind")
     renderer.cameras.clear()
     frames = render_film(renderer, path, tmp_path / "b", {"weights": "x"}, FilmOptions())
-    assert len(renderer.cameras) == 3
+    assert len(renderer.cameras) == 3 and len(list((tmp_path / "b" / "frames").iterdir())) == 7
     assert all(np.array_equal(read_pixels(f), picture) for f, picture in zip(frames, expected, strict=True))
     assert (tmp_path / "b" / "video.mp4").read_bytes() == (tmp_path / "a" / "video.mp4").read_bytes()
     renderer.cameras.clear()
