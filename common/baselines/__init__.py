@@ -2,4 +2,5 @@
 
 nearest_view            the nearest photograph, unchanged
 plane_sweep_blending    depth by a plane sweep, then the photographs blended through it
+painted_mesh            a given mesh with colours per vertex, or with a texture of a chosen memory
 """

@@ -1,0 +1,87 @@
+"""Colours of a surface that explain photographs best: weighted linear least squares, solved to convergence.
+
+    min_t  sum_p w_p |c_p - sum_k a_pk t_k|^2  +  smoothness * W sum_(i,j) |t_i - t_j|^2
+
+over all pixels p of all photographs, W the mean weight that a stored colour receives. The second term is small: it only
+decides where no photograph tells. The normal equations are summed view by view, so memory follows the number of stored
+colours, not that of pixels.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import sparse
+from scipy.sparse.linalg import cg
+
+SMOOTHNESS = 3e-3
+_ANCHOR = 1e-6
+_STEPS = 150
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Pixels of a photograph.
+
+    Attributes:
+        numbers, weights: Which stored colours each pixel mixes, and how; see `SurfaceColors.mix`.
+        trust: How much each pixel counts.
+        rgb: What it shows.
+    """
+
+    numbers: Int[np.ndarray, "R K"]
+    weights: Float[np.ndarray, "R K"]
+    trust: Float[np.ndarray, " R"]
+    rgb: Float[np.ndarray, "R 3"]
+
+
+def fit_colors(
+    num_colors: int,
+    photographs: Iterable[Observations],
+    neighbours: Int[np.ndarray, "E 2"],
+    smoothness: float = SMOOTHNESS,
+) -> Float[np.ndarray, "num_colors 3"]:
+    """The stored colours, in [0, 1].
+
+    Args:
+        num_colors: How many.
+        photographs: Taken one by one.
+        neighbours: Pairs that the second term keeps alike.
+        smoothness: Of the second term.
+
+    Raises:
+        ValueError: No pixel of any photograph sees the surface.
+    """
+    system, right = sparse.csr_array((num_colors, num_colors)), np.zeros((num_colors, 3))
+    received = np.zeros(num_colors)
+    for seen in photographs:
+        count, per_pixel = seen.numbers.shape
+        rows = np.arange(0, count * per_pixel + 1, per_pixel)
+        mixing = sparse.csr_array((seen.weights.ravel(), seen.numbers.ravel(), rows), (count, num_colors))
+        trusted = sparse.diags_array(seen.trust) @ mixing
+        system = system + mixing.T @ trusted
+        right += trusted.T @ seen.rgb
+        received += trusted.T @ np.ones(count)
+    if not received.any():
+        raise ValueError("no pixel of the source photographs sees the mesh; cameras and mesh are of different frames")
+    typical = received[received > 0].mean()
+    mean = right.sum(axis=0) / received.sum()
+    start = np.where(received[:, None] > 0, right / np.maximum(received, 1e-12)[:, None], mean)
+    system = system + smoothness * typical * _laplacian(num_colors, neighbours)
+    system = (system + _ANCHOR * typical * sparse.eye_array(num_colors)).tocsr()
+    right += _ANCHOR * typical * mean
+    inverse_diagonal = sparse.diags_array(1 / system.diagonal())
+    solve = [
+        cg(system, right[:, k], x0=start[:, k], rtol=1e-5, maxiter=_STEPS, M=inverse_diagonal)[0] for k in range(3)
+    ]
+    return np.clip(np.stack(solve, axis=1), 0, 1)
+
+
+def _laplacian(count: int, neighbours: Int[np.ndarray, "E 2"]) -> sparse.csr_array:
+    """The matrix of sum |t_i - t_j|^2."""
+    first, second = neighbours.T
+    ones = np.ones(len(neighbours))
+    beside = sparse.coo_array((ones, (first, second)), (count, count)).tocsr()
+    beside = beside + beside.T
+    return sparse.diags_array(np.asarray(beside.sum(axis=1)).ravel()) - beside
