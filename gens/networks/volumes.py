@@ -1,0 +1,70 @@
+"""Feature volumes around the scene, and looking values up in them (spec 4.2, 4.4).
+
+A volume is a tensor X Y Z of voxels in the scene's cube [-1, 1]^3, the outermost centres on the cube's faces. Level i
+of the volumes goes with level i of the feature maps, whose intrinsics are the image's times 0.5^i (first two rows).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+from common.cameras import invert_rigid, scale_intrinsics
+from common.ops.grid_sample import grid_sample
+from common.ops.view_statistics import view_statistics
+
+Volumes = Sequence[Float[Tensor, "1 _ _ _ _"]]
+
+
+def level_projections(
+    intrinsics: Float[Tensor, "V 4 4"], cam_to_world: Float[Tensor, "V 4 4"], level: int
+) -> Float[Tensor, "V 3 4"]:
+    """World to homogeneous pixels of the feature maps of a level."""
+    world_to_cam = invert_rigid(cam_to_world)
+    return scale_intrinsics(intrinsics[:, :3, :3], 0.5**level) @ world_to_cam[:, :3]
+
+
+def build_volumes(
+    features: Sequence[Float[Tensor, "V C _ _"]],
+    intrinsics: Float[Tensor, "V 4 4"],
+    cam_to_world: Float[Tensor, "V 4 4"],
+    dims: Sequence[int],
+) -> tuple[list[Float[Tensor, "1 2*C _ _ _"]], list[Float[Tensor, "1 1 _ _ _"]]]:
+    """Mean and variance over the views in every voxel, and masks: 1 where more than one view sees the voxel.
+
+    Args:
+        features: Maps, fine to coarse.
+        intrinsics: At the size of the images.
+        cam_to_world: Cameras in the cube's frame.
+        dims: Voxels along an axis, fine to coarse.
+    """
+    volumes, masks = [], []
+    for level, (maps, dim) in enumerate(zip(features, dims, strict=True)):
+        axis = torch.linspace(-1, 1, dim, device=maps.device, dtype=maps.dtype)
+        volume, count = view_statistics(maps, level_projections(intrinsics, cam_to_world, level), (axis,) * 3)
+        volumes.append(volume[None])
+        masks.append((count > 1).to(maps.dtype)[None, None])
+    return volumes, masks
+
+
+def look_up(volumes: Volumes, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P C"]:
+    """Features at points of the cube, levels side by side; differentiable as often as the losses need."""
+    # Written out rather than PyTorch's own: the regularised Hessian is differentiated once more in training.
+    grid = points.flip(-1)[None]
+    return torch.cat([grid_sample(volume, grid, True, "gather")[0] for volume in volumes]).T
+
+
+def is_seen(masks: Volumes, points: Float[Tensor, "P 3"]) -> Bool[Tensor, " P"]:
+    """The mask of any level is set in the voxel nearest to a point.
+
+    The nearest voxel is found as if the cube's faces were the outer borders of the voxels, unlike in `look_up`: the
+    released model was trained so.
+    """
+    grid = points.detach().flip(-1)[None, :, None, None]
+    seen = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    for mask in masks:
+        value = functional.grid_sample(mask, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+        seen |= value.flatten() != 0
+    return seen
