@@ -2,7 +2,7 @@
 
     python benchmarks/ops_on_gpu.py
 
-Sizes are those of one 512 x 640 view from three sources in GeFu. Every op runs forward, and where it has gradients
+Sizes are those of one 512 x 640 view from three sources in GeFu, and of half a million points on XScale-NVS's table. Every op runs forward, and where it has gradients
 forward and backward; the median of some runs counts, compilation does not. Without a CUDA device it says so.
 """
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from common.entry_point import run_command
+from common.ops.hash_grid import HashGridLayout, hash_encode
 from common.ops.plane_sweep import sweep_adaptive, sweep_variance, warp_features
 from common.ops.view_sampling import sample_views
 from common.ops.volume_sampling import sample_volume
@@ -69,6 +70,12 @@ def cases(device: torch.device, part: float) -> list[Case]:
     views = random(1, 3, 19, height, width), points, focal.repeat(1, 3, 1, 1), world_to_cam, random(1, 3)
     volume = random(1, 8, 8, height, width), random(1, 4 * height * width, 3)
 
+    layout = HashGridLayout(16, 8, 22, 16, 1.4768261)  # 1.4 GB
+    table = random(layout.num_parameters)
+
+    def encode(*inputs: Tensor, backend: str) -> Tensor:
+        return hash_encode(*inputs, layout, backend=backend)
+
     def adaptive(*inputs: Tensor, backend: str) -> Tensor:
         return sweep_adaptive(*inputs, lambda squared, _: (-squared.mean(1, keepdim=True)).exp(), backend=backend)
 
@@ -78,6 +85,7 @@ def cases(device: torch.device, part: float) -> list[Case]:
         Case("sweep_adaptive", adaptive, (*coarse, target)),
         Case("sample_views", sample_views, views, (0, 1)),
         Case("sample_volume", sample_volume, volume, (0, 1)),
+        Case("hash_encode", encode, (random(int(2**19 * part), 3), table), (0, 1)),
     ]
 
 

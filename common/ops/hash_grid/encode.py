@@ -28,7 +28,7 @@ def hash_encode(
 
     Differentiable in `x` and `parameters`, any number of times: the kernels have first derivatives, and a derivative
     that is to be differentiated again (`create_graph`) comes from the reference. tinycudann runs where `x` needs no
-    gradient, numba on points with three coordinates.
+    gradient, numba and Triton on points with three coordinates.
 
     Where an optimiser attached a `common.block_gradient.BlockGradient` to `parameters`, numba adds the gradient there.
 
@@ -58,13 +58,16 @@ def hash_encode(
     if chosen == "tinycudann":
         library = importlib.import_module("common.ops.hash_grid.tinycudann_kernels")
         return library.encode(x, parameters, layout, interpolation)
+    if chosen == "triton":
+        kernels = importlib.import_module("common.ops.hash_grid.triton_kernels")
+        return _Encode.apply(x.contiguous(), parameters, layout, interpolation, kernels, None)
     return hash_encode_torch(x, parameters, layout, interpolation)
 
 
 def _available(x: Tensor, layout: HashGridLayout) -> tuple[str, ...]:
-    numba = ("numba",) if layout.n_dims == 3 and x.dtype == torch.float32 else ()
+    compiled = ("numba", "triton") if layout.n_dims == 3 and x.dtype == torch.float32 else ()
     tinycudann = () if x.requires_grad and torch.is_grad_enabled() else ("tinycudann",)
-    return numba + tinycudann
+    return compiled + tinycudann
 
 
 class _Encode(torch.autograd.Function):

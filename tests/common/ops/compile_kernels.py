@@ -9,7 +9,8 @@ import importlib
 import sys
 
 # Arguments that are no arrays; sizes of one letter are plain integers, see common/ops/_triton.py.
-CONSTANTS = {"S": 2, "C": 8, "BLOCK": 32, "CHANNELS": 8}
+CONSTANTS = {"S": 2, "C": 8, "L": 2, "BLOCK": 32, "CHANNELS": 8, "is_smooth": True}
+ARRAYS = {"levels": "*i64", "scales": "*fp64"}  # the others are float32
 
 
 def main(capability: int, ops: list[str]) -> None:
@@ -37,7 +38,7 @@ def compile_kernel(kernel, capability: int) -> None:
         if parameter.is_constexpr:
             signature[parameter.name], constants[parameter.name] = "constexpr", CONSTANTS[parameter.name]
         else:
-            signature[parameter.name] = "i32" if parameter.do_not_specialize else "*fp32"
+            signature[parameter.name] = "i32" if parameter.do_not_specialize else ARRAYS.get(parameter.name, "*fp32")
     source = ASTSource(kernel, signature, constants)
     triton.compile(source, target=GPUTarget("cuda", capability, 32), options=OPTIONS)
 

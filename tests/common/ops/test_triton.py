@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from common.ops.hash_grid import HashGridLayout, hash_encode
 from common.ops.plane_sweep import sweep_adaptive, sweep_variance, warp_features
 from common.ops.view_sampling import sample_views
 from common.ops.volume_sampling import sample_volume
@@ -17,7 +18,7 @@ import triton.language as tl
 
 from common.ops import _triton
 
-OPS = ("plane_sweep", "view_sampling", "volume_sampling")
+OPS = ("hash_grid", "plane_sweep", "view_sampling", "volume_sampling")
 
 
 @pytest.fixture(params=["one tile", "many tiles"])
@@ -62,6 +63,16 @@ def volume(generator, tiles):
     """Points inside, beside the faces, and far outside."""
     coordinates = 0.5 + 2.0 * (torch.rand(2, 3, 7, 3, generator=generator) - 0.5)
     return torch.randn(2, 5, 3, 4, 6, generator=generator), coordinates
+
+
+@pytest.fixture(params=[8, 1])
+def hash_grid(generator, tiles, request):
+    """One dense level and two hashed ones, read inside the unit cube, on its far corner, outside, and far outside."""
+    layout = HashGridLayout(3, request.param, 9, 6, 2.1)
+    assert [layout.is_hashed(level) for level in range(3)] == [False, True, True]
+    points = torch.rand(21, 3, generator=generator)
+    points[3:7] = torch.tensor([1.0, -2.3, 1e12, -1e12])[:, None]
+    return layout, points, torch.randn(layout.num_parameters, generator=generator)
 
 
 def evaluate(op, inputs, differentiable, backend):
@@ -109,6 +120,16 @@ def test_values_of_a_volume_and_their_gradients_are_those_of_the_reference(volum
     assert_same(sample_volume, volume, (0, 1))
 
 
+@pytest.mark.parametrize("interpolation", ["smoothstep", "linear"])
+def test_the_hash_encoding_and_its_gradients_are_those_of_the_reference(hash_grid, interpolation):
+    layout, *inputs = hash_grid
+
+    def encode(*inputs, backend):
+        return hash_encode(*inputs, layout, interpolation, backend)
+
+    assert_same(encode, inputs, (0, 1))
+
+
 def test_what_is_not_a_number_lies_outside(sweep, volume):
     features, matrix, depth = sweep
     depth[0, 0, 0, 0] = volume[1][0, 0, 0, 0] = torch.nan
@@ -152,4 +173,4 @@ def test_every_kernel_compiles_for_a_gpu(tmp_path):
     command = [sys.executable, "-W", "error", str(Path(__file__).with_name("compile_kernels.py")), "90", *OPS]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) == 13, done.stdout
+    assert len(done.stdout.split()) == 16, done.stdout
