@@ -2,8 +2,9 @@
 
     python benchmarks/ops_on_gpu.py
 
-Sizes are those of one 512 x 640 view from three sources in GeFu, and of half a million points on XScale-NVS's table. Every op runs forward, and where it has gradients
-forward and backward; the median of some runs counts, compilation does not. Without a CUDA device it says so.
+Sizes are those of one 512 x 640 view from three sources in GeFu, and of half a million points on XScale-NVS's table.
+Every op runs forward, and where it has gradients forward and backward; the median of some runs counts, compilation does
+not. Without a CUDA device it says so.
 """
 
 import argparse
