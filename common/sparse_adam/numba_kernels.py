@@ -12,8 +12,10 @@ from torch import Tensor
 
 from common.block_gradient import BLOCK
 from common.ops._compile import device_function, kernel, launch
+from common.ops._prefetch import prefetch
 
 GROUP = 8
+WAITING = 64  # blocks whose memory is on its way
 
 
 def catch_up(flags: Tensor, everything: bool, parameter: Tensor, m: Tensor, v: Tensor, clock: Tensor, *steps) -> None:
@@ -29,11 +31,29 @@ def step(flags: Tensor, grad: Tensor, parameter: Tensor, m: Tensor, v: Tensor, c
 
 
 @device_function
+def _next_blocks(group, stop, groups, flags, everything, arrays, clock, waiting):
+    """Collect flagged blocks from `group` on and ask for their memory; how many, and the group to go on with."""
+    count, blocks = 0, len(clock) // 2
+    while group < stop and count <= WAITING - GROUP:
+        if everything or groups[group] != 0:
+            for block in range(group * GROUP, min(group * GROUP + GROUP, blocks)):
+                if everything or flags[block] != 0:
+                    waiting[count] = block
+                    count += 1
+                    prefetch(clock, 2 * block)
+                    for array in arrays:
+                        prefetch(array, block * BLOCK)
+            groups[group] = 0
+        group += 1
+    return count, group
+
+
+@device_function
 def _move(block, until, origin, schedule, decay, eps, parameter, m, v, clock, root, p):
     """Make the momentum moves of a block up to the step `until`."""
-    touched = np.int64(clock[block, 0])
+    touched = np.int64(clock[2 * block])
     last = min(until, touched + len(decay) - 1)
-    first = np.int64(clock[block, 1]) + 1
+    first = np.int64(clock[2 * block + 1]) + 1
     if touched == 0 or first > last:
         return
     start = block * BLOCK
@@ -47,7 +67,7 @@ def _move(block, until, origin, schedule, decay, eps, parameter, m, v, clock, ro
             p[c] -= size * m[start + c] / (scale * root[c] + eps)
     for c in range(BLOCK):
         parameter[start + c] = p[c]
-    clock[block, 1] = last
+    clock[2 * block + 1] = last
 
 
 @kernel
@@ -56,13 +76,11 @@ def _catch_up_kernel(
 ):
     """For a range of groups of blocks."""
     root, p, eps = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.float32(eps)
-    for group in range(start, stop):
-        if not everything and groups[group] == 0:
-            continue
-        for block in range(group * GROUP, min(group * GROUP + GROUP, len(clock))):
-            if everything or flags[block] != 0:
-                _move(block, until, origin, schedule, decay, eps, parameter, m, v, clock, root, p)
-        groups[group] = 0
+    waiting, group = np.empty(WAITING, np.int64), start
+    while group < stop:
+        count, group = _next_blocks(group, stop, groups, flags, everything, (parameter, m, v), clock, waiting)
+        for i in range(count):
+            _move(waiting[i], until, origin, schedule, decay, eps, parameter, m, v, clock, root, p)
 
 
 @kernel
@@ -71,14 +89,13 @@ def _step_kernel(start, stop, groups, flags, grad, parameter, m, v, clock, b1, b
     root, p, eps = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.float32(eps)
     size, scale = np.float32(schedule[now - origin, 0]), np.float32(schedule[now - origin, 1])
     new1, new2 = np.float32(1 - b1), np.float32(1 - b2)
-    for group in range(start, stop):
-        if groups[group] == 0:
-            continue
-        for block in range(group * GROUP, min(group * GROUP + GROUP, len(clock))):
-            if flags[block] == 0:
-                continue
+    waiting, group = np.empty(WAITING, np.int64), start
+    while group < stop:
+        count, group = _next_blocks(group, stop, groups, flags, False, (parameter, m, v, grad), clock, waiting)
+        for i in range(count):
+            block = waiting[i]
             _move(block, now - 1, origin, schedule, decay, eps, parameter, m, v, clock, root, p)
-            age = now - np.int64(clock[block, 0])
+            age = now - np.int64(clock[2 * block])
             old1, old2 = np.float32(b1**age), np.float32(b2**age)
             first = block * BLOCK
             for c in range(BLOCK):
@@ -88,6 +105,5 @@ def _step_kernel(start, stop, groups, flags, grad, parameter, m, v, clock, b1, b
                 grad[first + c] = 0
             for c in range(BLOCK):
                 parameter[first + c] -= size * m[first + c] / (scale * np.sqrt(v[first + c]) + eps)
-            clock[block, 0] = now
-            clock[block, 1] = now
-        groups[group] = 0
+            clock[2 * block] = now
+            clock[2 * block + 1] = now

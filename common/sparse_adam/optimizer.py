@@ -44,7 +44,7 @@ class SparseAdam:
         self._set_betas(betas)
         self._gradient = BlockGradient(parameter, self._catch_up) if is_sparse else None
         if is_sparse:
-            self._clock = zeros_on_demand(2 * (parameter.numel() // BLOCK), torch.int32).view(-1, 2)
+            self._clock = zeros_on_demand(2 * (parameter.numel() // BLOCK), torch.int32)
             self._start_schedule()
 
     def zero_grad(self) -> None:
@@ -89,7 +89,7 @@ class SparseAdam:
             has_moved = self._v.view(-1, BLOCK).any(dim=1)
             touched_at = has_moved.to(torch.int32) * self._step
         else:
-            touched_at = self._clock[:, 0]
+            touched_at = self._clock[::2]
         settings = {"step": self._step, "lr": self.lr, "betas": list(self.betas), "eps": self.eps}
         return settings | {"exp_avg": self._m, "exp_avg_sq": self._v, "touched_at": touched_at}
 
@@ -116,8 +116,8 @@ class SparseAdam:
                 moment.view(-1, BLOCK).mul_(beta ** (self._step - touched_at).float()[:, None])
         else:
             horizon = len(self._decay) - 1
-            self._clock[:, 0] = touched_at
-            self._clock[:, 1] = (touched_at + horizon).clamp(max=self._step)
+            self._clock[::2] = touched_at
+            self._clock[1::2] = (touched_at + horizon).clamp(max=self._step)
             self._start_schedule()
             self._gradient.is_current = True
 
