@@ -9,10 +9,10 @@
 Every file appears under its name only when it is complete. Starting again renders the missing frames only.
 
 A frame is rendered in bands of whole rows, each a camera of its own, so that the largest arrays are one band and one
-8-bit picture. Supersampling n renders n x n samples per pixel and averages *light*: samples are decoded from sRGB,
-averaged and encoded again, as a sensor does before its tone curve; averaging the encoded values would darken edges
-between bright and dark. Depth is not averaged, which would invent surfaces between two others: the nearest sample
-counts.
+8-bit picture (and its copies while the PNG is encoded). Supersampling n renders n x n samples per pixel and averages
+*light*: samples are decoded from sRGB, averaged and encoded again, as a sensor does before its tone curve; averaging
+the encoded values would darken edges between bright and dark. Depth is not averaged, which would invent surfaces
+between two others: the nearest sample counts.
 """
 
 import contextlib
