@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 from PIL import Image
@@ -151,7 +152,6 @@ def _blend(
     strip: UInt8[np.ndarray, "P 3"], pixels: Int32[np.ndarray, " R"], normals: Float32[np.ndarray, "R 3"]
 ) -> UInt8[np.ndarray, "P 3"]:
     """Thirty percent normals over the photograph (Sec. 3.5); x, y, z are seen in blue, green, red."""
-    photograph = np.arange(256, dtype=np.float32) / 256
-    blend = (0.7 * 255 * photograph + 0.3 * 255 * 0.5)[strip]
-    blend[pixels] += 0.3 * 255 * 0.5 * normals[:, ::-1]
-    return blend.astype(np.uint8)
+    overlay = np.full(strip.shape, 127, np.uint8)
+    overlay[pixels] = (normals[:, ::-1] * 127.5 + 127.5).astype(np.uint8)
+    return cv2.addWeighted(strip, 0.7 * 255 / 256, overlay, 0.3, 0.0)

@@ -118,7 +118,7 @@ class EmbreeMesh:
         from common.ops.rasterize.numba_kernels import TOO_NEAR, refine_hits
 
         surface = self._vertices, self._faces
-        hits = self._first_hits(camera, pixels, np.zeros(1))
+        hits = self._first_hits(camera, pixels)
         refine_hits(0, len(pixels), pixels, hits, camera.numbers, near, far, *surface, face, barycentric, depth)
         for layer in range(_MOST_LAYERS):
             again = np.flatnonzero(face == TOO_NEAR)
@@ -136,13 +136,16 @@ class EmbreeMesh:
             face[again], barycentric[again], depth[again] = found
         face[face == TOO_NEAR] = -1
 
-    def _first_hits(self, camera: "_Camera", pixels: Int[np.ndarray, " R"], start: Float[np.ndarray, " S"]) -> Hits:
-        """First hits of the rays through pixels, from depth `start` (one for all, or one each) on."""
+    def _first_hits(
+        self, camera: "_Camera", pixels: Int[np.ndarray, " R"], start: Float[np.ndarray, " R"] | None = None
+    ) -> Hits:
+        """First hits of the rays through pixels, from the camera or from a depth each on."""
         from common.ops.rasterize.numba_kernels import fill_directions
 
         directions = np.empty((len(pixels), 3), np.float32)
         fill_directions(0, len(pixels), pixels, camera.numbers, directions)
-        origins = self._normalised(camera.center + start[:, None] * directions)
+        origins = camera.center[None] if start is None else camera.center + start[:, None] * directions
+        origins = self._normalised(origins)
         return self._caster.first_hits(np.broadcast_to(origins, directions.shape), directions)
 
     def _normalised(self, points: Float[np.ndarray, "P 3"]) -> Float32[np.ndarray, "P 3"]:
