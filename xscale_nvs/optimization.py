@@ -5,19 +5,21 @@ memory follows the chunk.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from common.parallel import run_in_threads
 from common.sparse_adam import SparseAdam
 from xscale_nvs.losses import absolute_difference
 from xscale_nvs.networks.model import XscaleModel
+from xscale_nvs.tone import tone
 
-# Rays whose activations are kept at once.
-CHUNK = {"cpu": 1 << 15, "cuda": 1 << 19}
+CHUNK = 1 << 18  # sub-samples whose features are kept at once
+CPU_SLICE = 1 << 11  # rays that a thread shades at once; fixed, so that sums do not depend on the number of threads
 
 
 @dataclass(frozen=True)
@@ -99,26 +101,60 @@ def train_step(model: XscaleModel, optimizers: Optimizers, batch: RayBatch, weig
     return loss
 
 
-def backpropagate(model: XscaleModel, batch: RayBatch, weight: float = 1.0, chunk: int | None = None) -> float:
+def backpropagate(model: XscaleModel, batch: RayBatch, weight: float = 1.0, chunk: int = CHUNK) -> float:
     """Add the gradients of `weight` times the mean absolute difference to the parameters'; returns that mean.
 
     Args:
         model: Its codes are looked up once for all chunks.
         batch: The rays.
         weight: Of the loss.
-        chunk: Rays computed at once; None takes what suits the device.
+        chunk: Sub-samples whose features are kept at once.
     """
     codes = [model.light_code(batch.lights)]
     codes += [model.exposure_code(batch.positions)] if model.x_embeddings_list else []
-    leaves = [code.detach().requires_grad_() for code in codes]
+    shared = [code.detach().requires_grad_() for code in codes] + list(model.shading_machine.parameters())
+    V, R, M = batch.xyz.shape[:3]
+    totals: list[Tensor] = []
+    for part in _parts(R, chunk // (V * M)):
+        results = _shade_chunk(model, _cut(batch, part), shared, weight / batch.colour.numel())
+        totals = results if not totals else [total.add_(result) for total, result in zip(totals, results, strict=True)]
+    loss, *gradients = totals
+    torch.autograd.backward(codes + shared[len(codes) :], gradients)
+    return float(loss) / batch.colour.numel()
+
+
+def _shade_chunk(model: XscaleModel, batch: RayBatch, shared: list[Tensor], weight: float) -> list[Tensor]:
+    """Loss of some rays, and the gradients of `weight` times it in `shared`; the grid's is added to the grid's own.
+
+    On a CPU, threads shade slices that fit a core's cache; their results are added in the slices' order.
+    """
+    features = model.features(batch.xyz)
+    shading, view_dir = model.shading_machine.render_net_c, model.view_direction(batch.viewdr)
+    has_exposure = bool(model.x_embeddings_list)
+
+    def shade(part: slice) -> tuple[Tensor, tuple[Tensor, ...]]:
+        feature = features.detach()[:, part].requires_grad_()
+        light, exposure = shared[0], shared[1] if has_exposure else None
+        rgb = tone(shading(feature, view_dir[:, part], light, exposure))
+        loss = absolute_difference(rgb, batch.colour[:, part])
+        return loss.detach(), torch.autograd.grad(weight * loss, [feature, *shared])
+
     V, R = batch.colour.shape[:2]
-    size = max(1, (chunk or CHUNK[batch.colour.device.type]) // (V * batch.xyz.shape[2]))
-    total = torch.zeros((), device=batch.colour.device)
-    for first in range(0, R, size):
-        part = slice(first, first + size)
-        rgb = model(batch.xyz[:, part], batch.viewdr[:, part], *leaves)
-        difference = absolute_difference(rgb, batch.colour[:, part]) / batch.colour.numel()
-        (weight * difference).backward()
-        total += difference.detach()
-    torch.autograd.backward(codes, [leaf.grad for leaf in leaves])
-    return float(total)
+    if features.is_cuda:
+        results = [shade(slice(None))]
+    else:
+        results = run_in_threads([lambda part=part: shade(part) for part in _parts(R, CPU_SLICE // V)])
+    losses, gradients = zip(*results, strict=True)
+    of_features, *others = zip(*gradients, strict=True)
+    features.backward(torch.cat(of_features, dim=1))
+    return [sum(parts[1:], start=parts[0].clone()) for parts in (losses, *others)]
+
+
+def _parts(length: int, size: int) -> list[slice]:
+    size = max(1, size)
+    return [slice(first, min(first + size, length)) for first in range(0, length, size)]
+
+
+def _cut(batch: RayBatch, part: slice) -> RayBatch:
+    """Some rays of every view."""
+    return replace(batch, xyz=batch.xyz[:, part], viewdr=batch.viewdr[:, part], colour=batch.colour[:, part])
