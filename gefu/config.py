@@ -6,9 +6,7 @@ and on the command line. The result is a value that is passed down; nothing here
 """
 
 import argparse
-import ast
 import copy
-import difflib
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,21 +16,11 @@ from typing import Any
 import yaml
 
 from common.paths import resolve_input
+from common.settings import Config, nearest_name, read_literal, to_config
 from gefu.config_defaults import DEFAULTS, UNREAD, UNREAD_PREFIXES
 
 METHOD_FOLDER = Path(__file__).parent
 DEFAULT_CONFIG = "configs/gefu/dtu_pretrain.yaml"
-
-
-class Config(dict):
-    """Nested settings, read as items or as attributes."""
-
-    def __getattr__(self, name: str) -> Any:
-        """The setting `name`."""
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"there is no setting {name!r} here; there are {', '.join(map(str, self))}") from None
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -69,7 +57,7 @@ def load_config(cfg_file: str | Path, opts: Sequence[str] = ()) -> Config:
         _merge(settings, content, str(path))
     _merge_overrides(settings, opts)
     _finish_names(settings)
-    cfg = _to_config(settings)
+    cfg = to_config(settings)
     _check(cfg)
     return cfg
 
@@ -113,7 +101,7 @@ def _merge(settings: dict, content: Mapping, where: str, prefix: str = "") -> No
     """Put the values of a file over `settings`."""
     for key, value in content.items():
         name = f"{prefix}{key}"
-        value = _read_literal(value)
+        value = read_literal(value)
         if isinstance(value, Mapping):
             if not isinstance(settings.setdefault(key, {}), dict):
                 raise TypeError(f"setting {name!r} in {where} is a section, expected {settings[key]!r} or the like")
@@ -146,19 +134,10 @@ def _merge_overrides(settings: dict, opts: Sequence[str]) -> None:
                 break
         else:
             if leaf in node:
-                node[leaf] = _fit(_read_literal(text), node[leaf], name, "the command line", text)
+                node[leaf] = _fit(read_literal(text), node[leaf], name, "the command line", text)
             else:
                 _refuse_unknown(name, "the command line")
-                node[leaf] = _read_literal(text)
-
-
-def _read_literal(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return ast.literal_eval(value.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return value  # an ordinary string
+                node[leaf] = read_literal(text)
 
 
 def _fit(value: Any, current: Any, name: str, where: str, text: str | None = None) -> Any:
@@ -190,11 +169,8 @@ def _fit(value: Any, current: Any, name: str, where: str, text: str | None = Non
 def _refuse_unknown(name: str, where: str) -> None:
     if name in UNREAD or name.startswith(UNREAD_PREFIXES):
         return
-    known = sorted({*_names(DEFAULTS), *UNREAD})
-    near = difflib.get_close_matches(name, known, 1, 0.6)
-    if not near:  # the right word in the wrong section
-        near = [other for other in known if other.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]][:1]
-    hint = f"; did you mean {near[0]!r}?" if near else "; see the files in configs/gefu for the settings there are"
+    near = nearest_name(name, {*_names(DEFAULTS), *UNREAD})
+    hint = f"; did you mean {near!r}?" if near else "; see the files in configs/gefu for the settings there are"
     raise ValueError(f"unknown setting {name!r} in {where}{hint}")
 
 
@@ -224,10 +200,6 @@ def _git_describe(arguments: Sequence[str]) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()
-
-
-def _to_config(settings: Mapping) -> Config:
-    return Config({key: _to_config(value) if isinstance(value, Mapping) else value for key, value in settings.items()})
 
 
 def _check(cfg: Config) -> None:
