@@ -90,11 +90,12 @@ def load_model(model: XscaleModel, content: Mapping[str, Any], path: str | Path)
     Raises:
         RuntimeError: Entries are missing, unexpected or of another shape.
     """
-    for key, module in _parts(model).items():
-        if key not in content:
-            raise RuntimeError(
-                f"checkpoint {path} has no {key}; it was trained without exposure codes: set use_exp_emb to False"
-            )
+    parts = _parts(model)
+    if "x_embeddings_list" in parts and "x_embeddings_list" not in content:
+        raise RuntimeError(
+            f"checkpoint {path} has no x_embeddings_list; it was trained without exposure codes: set use_exp_emb False"
+        )
+    for key, module in parts.items():
         state = {name.removeprefix("module."): value for name, value in content[key].items()}
         load_state(module, state, f"{path} ({key})")
 
