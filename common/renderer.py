@@ -68,6 +68,13 @@ class Renderer(ABC):
             RuntimeError: `prepare` was not called.
         """
 
+    def stored_bytes(self) -> int | None:
+        """Memory of what `prepare` fitted to the scene and rendering needs, beside the scene's own mesh.
+
+        None where nothing is fitted, or before `prepare`.
+        """
+        return None
+
     def mesh(self) -> SurfaceMesh | None:
         """The scene's surface, or None where the method has no surface."""
         return None

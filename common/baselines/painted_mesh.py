@@ -26,11 +26,7 @@ LEAST_TRUST = 0.02
 
 
 class PaintedMesh(Renderer):
-    """A mesh with stored colours; white where a camera does not see it.
-
-    Attributes:
-        num_bytes: Memory of the stored colours, 8 bits a channel; 0 before `prepare`.
-    """
+    """A mesh with stored colours; white where a camera does not see it."""
 
     def __init__(self, colors_of: SurfaceColorsMaker, mesh: str | Path | None = None):
         """Choose how colours are stored.
@@ -41,7 +37,6 @@ class PaintedMesh(Renderer):
         """
         self._colors_of, self._mesh_path = colors_of, mesh
         self._rasterizer: MeshRasterizer | None = None
-        self.num_bytes = 0
 
     def prepare(self, scene: Scene, source_ids: Sequence[int]) -> None:
         """Fit the colours to the source photographs.
@@ -64,7 +59,10 @@ class PaintedMesh(Renderer):
         photographs = (self._observations(source) for source in sources)
         colors = fit_colors(self._storage.num_colors, photographs, self._storage.neighbours)
         self._stored = np.round(colors * 255.0).astype(np.uint8)
-        self.num_bytes = self._storage.num_colors * BYTES_PER_COLOR
+
+    def stored_bytes(self) -> int | None:
+        """Memory of the stored colours, 8 bits a channel, and of nothing else: places on a texture are not counted."""
+        return None if self._rasterizer is None else self._storage.num_colors * BYTES_PER_COLOR
 
     def render(self, camera: Camera) -> Rendering:
         """The painted mesh as `camera` sees it.

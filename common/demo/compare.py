@@ -39,11 +39,15 @@ class Contestant:
 
 @dataclass(frozen=True)
 class RenderedTarget:
-    """One held-out view as a contestant sees it, and the seconds that took."""
+    """One held-out view as a contestant sees it, and the seconds that took.
+
+    Attributes:
+        prepare_seconds: None where the same sources had been prepared for the view before.
+    """
 
     rgb: Float[np.ndarray, "H W 3"]
     depth: Float[np.ndarray, "H W"]
-    prepare_seconds: float
+    prepare_seconds: float | None
     render_seconds: float
 
 
@@ -82,6 +86,7 @@ class Outcome:
         videos: Frames along each scene's camera path, picture and depth side by side; empty where none were asked for.
         peak_bytes: Highest memory of the process.
         library_bytes: What the process had needed before the first view, libraries and weights included.
+        stored_bytes: What was fitted to the last scene, see `Renderer.stored_bytes`.
     """
 
     contestant: Contestant
@@ -90,6 +95,7 @@ class Outcome:
     videos: list[list[UInt8[np.ndarray, "H W 3"]]]
     peak_bytes: int
     library_bytes: int
+    stored_bytes: int | None = None
 
     def mean(self, name: str, scene: int | None = None) -> float | None:
         """Mean of a field of `TargetScores` over a scene (or all); None unless every view has a value."""
@@ -103,7 +109,8 @@ class Outcome:
 
     def prepare_seconds(self) -> float:
         """Median over all source sets."""
-        return statistics.median(target.prepare_seconds for targets in self.targets for target in targets)
+        seconds = [target.prepare_seconds for targets in self.targets for target in targets]
+        return statistics.median(value for value in seconds if value is not None)
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,11 @@ class Comparison:
     outcomes: list[Outcome]
     protocol: Protocol
     lpips_missing: str | None
+
+    @property
+    def surface_is_given(self) -> bool:
+        """Depths are no finding in any scene."""
+        return all(scene.surface_is_given for scene in self.scenes)
 
 
 def compare(
@@ -141,29 +153,40 @@ def compare(
     for contestant in contestants:
         path_too = with_video and not contestant.is_baseline
         with tqdm(total=_num_pictures(scenes, path_too), desc=contestant.title, unit="view") as progress:
-            (targets, videos, library_bytes), peak = run_isolated(
+            (targets, videos, library_bytes, stored_bytes), peak = run_isolated(
                 render_all, contestant.build, list(scenes), path_too, on_report=progress.update
             )
         scores = [
             [score(target, truth, protocol, lpips) for target, truth in zip(*pair, strict=True)]
             for pair in zip(targets, truths, strict=True)
         ]
-        outcomes.append(Outcome(contestant, targets, scores, videos, peak, library_bytes))
+        outcomes.append(Outcome(contestant, targets, scores, videos, peak, library_bytes, stored_bytes))
     return Comparison(list(scenes), truths, outcomes, protocol, lpips_missing)
 
 
 def render_all(
     report: Report, build: Callable[[], Renderer], scenes: Sequence[DemoScene], with_video: bool
-) -> tuple[list[list[RenderedTarget]], list[list[UInt8[np.ndarray, "H W 3"]]], int]:
-    """Every held-out view and, if asked for, the frames of every scene's path; runs in the contestant's own process."""
+) -> tuple[list[list[RenderedTarget]], list[list[UInt8[np.ndarray, "H W 3"]]], int, int | None]:
+    """Every held-out view and, if asked for, the frames of every scene's path; runs in the contestant's own process.
+
+    Sources are prepared anew only where they change: some methods fit a model to them.
+    """
     renderer = build()
     before = peak_memory()
     targets, videos = [], []
     for scene in scenes:
-        targets.append([_render_target(report, renderer, scene, number) for number in range(len(scene.held_out))])
+        prepared: tuple[int, ...] = ()
+        targets.append([])
+        for item in scene.held_out:
+            seconds = _prepare(renderer, scene, item.sources) if item.sources != prepared else None
+            prepared = item.sources
+            targets[-1].append(_render_target(report, renderer, scene, item.target, seconds))
         if with_video:
+            first = scene.held_out[0].sources
+            if first != prepared:
+                _prepare(renderer, scene, first)
             videos.append(_render_path(report, renderer, scene))
-    return targets, videos, before
+    return targets, videos, before, renderer.stored_bytes()
 
 
 def load_truth(scene: DemoScene, index: int) -> Truth:
@@ -184,25 +207,31 @@ def _num_pictures(scenes: Sequence[DemoScene], with_video: bool) -> int:
     return sum(len(scene.held_out) + (len(scene.path()) if with_video else 0) for scene in scenes)
 
 
-def _render_target(report: Report, renderer: Renderer, scene: DemoScene, number: int) -> RenderedTarget:
-    item = scene.held_out[number]
-    camera = scene.camera(item.target)
+def _prepare(renderer: Renderer, scene: DemoScene, sources: Sequence[int]) -> float:
     start = time.perf_counter()
-    renderer.prepare(scene.scene, item.sources)
-    prepared = time.perf_counter()
+    renderer.prepare(scene.scene, sources)
+    return time.perf_counter() - start
+
+
+def _render_target(
+    report: Report, renderer: Renderer, scene: DemoScene, target: int, prepare_seconds: float | None
+) -> RenderedTarget:
+    camera = scene.camera(target)
+    start = time.perf_counter()
     rendering = renderer.render(camera)
     rgb, depth = rendering.rgb.cpu().numpy(), rendering.depth.cpu().numpy()  # waits for a GPU
     finished = time.perf_counter()
     report(1)
-    return RenderedTarget(rgb, depth, prepared - start, finished - prepared)
+    return RenderedTarget(rgb, depth, prepare_seconds, finished - start)
 
 
 def _render_path(report: Report, renderer: Renderer, scene: DemoScene) -> list[UInt8[np.ndarray, "H W 3"]]:
-    renderer.prepare(scene.scene, scene.held_out[0].sources)
     frames = []
     for camera in scene.path():
         rendering = renderer.render(camera)
-        depth = colorize_depth(rendering.depth.cpu().numpy(), camera.near_far)
-        frames.append(side_by_side([to_uint8(rendering.rgb.cpu().numpy()), depth]))
+        frame = to_uint8(rendering.rgb.cpu().numpy())
+        if not scene.surface_is_given:
+            frame = side_by_side([frame, colorize_depth(rendering.depth.cpu().numpy(), camera.near_far)])
+        frames.append(frame)
         report(1)
     return frames

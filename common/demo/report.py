@@ -25,6 +25,7 @@ from common.demo.blocks import (
     Table,
     Video,
 )
+from common.demo.closeups import closeup_rows
 from common.demo.compare import Comparison, Outcome, TargetScores, Truth
 from common.demo.scenes import DemoScene
 from common.io.videos import write_video
@@ -33,6 +34,7 @@ from common.visualization import apply_colormap, colorize_depth, error_map, to_u
 LARGEST_ERROR = 0.3
 FRAMES_PER_SECOND = 12.0
 SHOWN_AT_ONCE = 2
+MOST_INPUTS = 6  # input photographs in a strip
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class MethodSection:
         lead: What the method does, one paragraph per entry.
         comparison: The method first, then whom it is compared with.
         extra: Blocks after the pictures, for artefacts that only this method has.
+        closeups: How many details of each view are shown enlarged.
     """
 
     key: str
@@ -51,6 +54,7 @@ class MethodSection:
     lead: Sequence[str]
     comparison: Comparison
     extra: Sequence[Block] = ()
+    closeups: int = 0
 
 
 def build_section(method: MethodSection, folder: Path) -> Section:
@@ -59,7 +63,7 @@ def build_section(method: MethodSection, folder: Path) -> Section:
     blocks: list[Block] = [Paragraph(text) for text in method.lead]
     blocks.append(summary_table(comparison))
     for number, scene in enumerate(comparison.scenes):
-        blocks += _scene_blocks(comparison, number, scene, folder / f"{method.key}_scene{number + 1}.mp4")
+        blocks += _scene_blocks(method, number, scene, folder / f"{method.key}_scene{number + 1}.mp4")
     return Section(method.key, method.title, [*blocks, *method.extra])
 
 
@@ -71,11 +75,18 @@ def summary_table(comparison: Comparison) -> Table:
         ("PSNR", [o.mean("psnr") for o in outcomes], "{:.2f} dB".format, 1),
         ("SSIM", [o.mean("ssim") for o in outcomes], "{:.3f}".format, 1),
         ("LPIPS", [o.mean("lpips") for o in outcomes], "{:.3f}".format, -1),
-        ("Depth error", [o.mean("depth_error") for o in outcomes], "{:.2%}".format, -1),
+        *(
+            []
+            if comparison.surface_is_given
+            else [("Depth error", [o.mean("depth_error") for o in outcomes], "{:.2%}".format, -1)]
+        ),
         ("Prepare", [o.prepare_seconds() for o in outcomes], _seconds, 0),
         ("Per view", [o.seconds_per_view() for o in outcomes], _seconds, 0),
         ("Peak memory", [o.peak_bytes / 1e6 for o in outcomes], "{:.0f} MB".format, 0),
     ]
+    if any(outcome.stored_bytes is not None for outcome in outcomes):
+        stored = [None if o.stored_bytes is None else o.stored_bytes / 1e6 for o in outcomes]
+        measures.append(("Stored", stored, _megabytes, 0))
     missing = {"LPIPS": "not measured"}
     rows = [
         [name, *(form(value) if value is not None else missing.get(name, "none") for value in values)]
@@ -127,21 +138,24 @@ def _outcome_numbers(comparison: Comparison, outcome: Outcome) -> dict[str, Any]
         "seconds_per_view": outcome.seconds_per_view(),
         "peak_bytes": outcome.peak_bytes,
         "library_bytes": outcome.library_bytes,
+        "stored_bytes": outcome.stored_bytes,
         "views": views,
     }
 
 
-def _scene_blocks(comparison: Comparison, number: int, scene: DemoScene, video: Path) -> list[Block]:
+def _scene_blocks(section: MethodSection, number: int, scene: DemoScene, video: Path) -> list[Block]:
     blocks: list[Block] = [Heading(scene.title), Paragraph(scene.origin, quiet=True)]
+    comparison = section.comparison
     method, *others = comparison.outcomes
     if method.videos:
         write_video(video, method.videos[number], fps=FRAMES_PER_SECOND, quality=8.0)
         H, W = method.videos[number][0].shape[:2]
-        caption = f"{method.contestant.title} along a path through the first three input photographs, with its depth."
+        beside = "" if scene.surface_is_given else ", with its depth"
+        caption = f"{method.contestant.title} along a path through three of the input photographs{beside}."
         film = Video(video, (W, H), method.videos[number][0], caption)
         baseline = max(others, key=lambda outcome: outcome.mean("psnr", number), default=None)
         blocks.append(Row([film, _slider(number, method, baseline)]) if baseline else film)
-    views = [_view_blocks(comparison, number, scene, index) for index in range(len(scene.held_out))]
+    views = [_view_blocks(section, number, scene, index) for index in range(len(scene.held_out))]
     blocks += [block for view in views[:SHOWN_AT_ONCE] for block in view]
     if views[SHOWN_AT_ONCE:]:
         rest = views[SHOWN_AT_ONCE:]
@@ -166,7 +180,8 @@ def _slider(number: int, method: Outcome, baseline: Outcome) -> Slider:
     return Slider(*pictures)
 
 
-def _view_blocks(comparison: Comparison, number: int, scene: DemoScene, index: int) -> list[Block]:
+def _view_blocks(section: MethodSection, number: int, scene: DemoScene, index: int) -> list[Block]:
+    comparison = section.comparison
     item, truth = scene.held_out[index], comparison.truths[number][index]
     name = f"view {scene.label(item.target)} of {scene.title}"
     inputs = [
@@ -175,17 +190,20 @@ def _view_blocks(comparison: Comparison, number: int, scene: DemoScene, index: i
             f"Input photograph {scene.label(source)} of {scene.title}",
             f"Input {scene.label(source)}",
         )
-        for source in item.sources
+        for source in item.sources[:MOST_INPUTS]
     ]
-    rows = [
+    rows = closeup_rows(comparison.outcomes, number, index, truth.rgb, name, section.closeups)
+    rows += [
         ("Picture", _pictures(comparison, number, index, truth, name)),
         ("Error", _errors(comparison, number, index, truth, name)),
     ]
-    depths = _depths(comparison, number, index, truth, name, scene)
+    depths = [] if scene.surface_is_given else _depths(comparison, number, index, truth, name, scene)
     rows += [("Depth", depths)] if depths else []
+    count = {3: "three"}.get(len(item.sources), len(item.sources))
+    strip = [PictureGrid([("", inputs)], len(inputs), is_strip=True)] if len(item.sources) <= MOST_INPUTS else []
     return [
-        Heading(f"View {scene.label(item.target)}, rendered from three photographs", 4),
-        PictureGrid([("", inputs)], len(inputs), is_strip=True),
+        Heading(f"View {scene.label(item.target)}, rendered from {count} photographs", 4),
+        *strip,
         PictureGrid(rows, len(comparison.outcomes) + 1),
     ]
 
@@ -245,12 +263,14 @@ def _photograph(scene: DemoScene, index: int) -> UInt8[np.ndarray, "H W 3"]:
 def _caption(comparison: Comparison) -> str:
     count = sum(len(scene.held_out) for scene in comparison.scenes)
     library = statistics.median(outcome.library_bytes for outcome in comparison.outcomes) / 1e6
+    is_fitted = any(outcome.stored_bytes is not None for outcome in comparison.outcomes)
     parts = [
         f"Means over {_count(count, 'held-out view')}; {comparison.protocol.describe()}.",
         f"LPIPS was not measured: {comparison.lpips_missing}." if comparison.lpips_missing else "",
-        "Depth error is the mean of |depth - truth| / truth.",
+        "" if comparison.surface_is_given else "Depth error is the mean of |depth - truth| / truth.",
         "Prepare is done once per set of input photographs, the rest for each view (medians).",
         f"Peak memory is that of the whole process, of which libraries and weights took {library:.0f} MB.",
+        "Stored is what was fitted to the scene, beside its mesh." if is_fitted else "",
         f"Measured on {machine()}.",
     ]
     return " ".join(part for part in parts if part)
@@ -272,6 +292,10 @@ def _scene_measures(comparison: Comparison) -> list[tuple[str, list[float | None
 
 def _count(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}"
+
+
+def _megabytes(value: float) -> str:
+    return f"{value:.1f} MB" if value >= 0.1 else f"{1000 * value:.1f} kB"
 
 
 def _seconds(value: float) -> str:

@@ -17,7 +17,10 @@ from common.datasets.open_scene import open_scene
 from common.datasets.scene import ImageFile, Scene, View
 from common.datasets.view_selection import nearest_views
 from common.datasets.writers.dtu import write_dtu
+from common.datasets.writers.xscale import write_xscale
+from common.datasets.xscale import read_xscale
 from common.io.images import write_image
+from common.io.meshes import read_mesh
 from common.synthetic import generate
 from common.trajectories import interpolated_path
 
@@ -45,7 +48,9 @@ class DemoScene:
         origin: Where it comes from, one sentence.
         scene: Centre-origin pixels; every view named in `held_out` has a picture and depth bounds.
         held_out: The views to render.
-        frames_per_leg: Of the camera path, from one source view to the next.
+        frames_per_leg: Of the camera path, from one stop to the next.
+        stops: Views that the camera path goes through; None takes the sources of the first held-out view.
+        surface_is_given: Everybody renders the scene's mesh, so that their depths are no finding.
     """
 
     title: str
@@ -53,6 +58,8 @@ class DemoScene:
     scene: Scene
     held_out: tuple[HeldOut, ...]
     frames_per_leg: int = 12
+    stops: tuple[int, ...] | None = None
+    surface_is_given: bool = False
 
     def camera(self, index: int) -> Camera:
         """The camera of a view of the scene."""
@@ -66,9 +73,9 @@ class DemoScene:
         return self.scene.views[index].name
 
     def path(self) -> list[Camera]:
-        """A closed camera path through the source views of the first held-out view."""
+        """A closed camera path through the stops."""
         first = self.held_out[0]
-        stops = np.stack([self.scene.views[index].world_to_cam for index in first.sources])
+        stops = np.stack([self.scene.views[index].world_to_cam for index in self.stops or first.sources])
         poses = interpolated_path(stops, self.frames_per_leg)
         camera = self.camera(first.target)
         return [dataclasses.replace(camera, world_to_cam=torch.from_numpy(pose).float()) for pose in poses]
@@ -97,6 +104,55 @@ def generated_scene(
     scene = dataclasses.replace(scene, views=views)
     origin = f"Generated from seed {seed}, written as a DTU folder and read back; no network was trained on it."
     return DemoScene(title or f"Scene {seed}", origin, scene, _with_sources(scene, held_out, DTU_SOURCES))
+
+
+def generated_town(
+    folder: Path, seed: int, size: tuple[int, int], num_views: int = 27, every: int = 9, title: str | None = None
+) -> DemoScene:
+    """A generated model town with its mesh, written as a folder of XScale-NVS and read back.
+
+    Args:
+        folder: The one that holds such scenes.
+        seed: Of the generator.
+        size: Width and height of the pictures.
+        num_views: Photographs, on three circles.
+        every: One view in so many is held out, each rendered from all the others.
+        title: For people.
+    """
+    root = folder / f"town{seed}_{size[0]}x{size[1]}x{num_views}"
+    if not root.is_dir():
+        unfinished = root.with_name(f".{root.name}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        write_xscale(unfinished, generate(seed, "town", size, num_views, name="town"))
+        unfinished.rename(root)
+    scene = read_xscale(root / "town").with_pixel_origin("center")
+    bounds = _bounds_of_mesh(scene)
+    views = tuple(dataclasses.replace(view, name=str(n), near_far=bounds) for n, view in enumerate(scene.views))
+    scene = dataclasses.replace(scene, views=views)
+    targets = range(every // 2, num_views, every)
+    sources = tuple(index for index in range(num_views) if index not in targets)
+    faces = len(read_mesh(scene.mesh)[1])
+    origin = (
+        f"Generated from seed {seed}: {faces} triangles under materials whose detail is as fine as the pixels, written"
+        " as a photogrammetry folder (pictures, cameras, mesh) and read back."
+    )
+    return DemoScene(
+        title or f"Town {seed}",
+        origin,
+        scene,
+        tuple(HeldOut(target, sources) for target in targets),
+        stops=tuple(sources[circle * len(sources) // 3] for circle in range(3)),
+        surface_is_given=True,
+    )
+
+
+def _bounds_of_mesh(scene: Scene) -> tuple[float, float]:
+    """Depths that no point of the mesh leaves in any view."""
+    vertices, _ = read_mesh(scene.mesh)
+    centers = np.stack([view.center for view in scene.views])
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    farthest = np.linalg.norm(np.maximum(np.abs(centers - low), np.abs(centers - high)), axis=1).max()
+    return 1e-3 * float(farthest), 1.01 * float(farthest)
 
 
 def own_scene(

@@ -75,7 +75,7 @@ def test_vertices_recover_colours_that_they_can_show(tmp_path):
     painted = vertex_colors()
     painted.prepare(scene, range(1, 8))
     assert error(painted, scene, 0, linear) > 40
-    assert painted.num_bytes == 9 * 3
+    assert painted.stored_bytes() == 9 * 3
 
 
 def test_a_texture_recovers_what_vertices_cannot_and_more_so_with_more_memory(wavy):
@@ -85,7 +85,7 @@ def test_a_texture_recovers_what_vertices_cannot_and_more_so_with_more_memory(wa
     for num_bytes in (3_000, 60_000):
         painted = uv_texture(num_bytes)
         painted.prepare(wavy, range(1, 8))
-        assert 0.6 * num_bytes < painted.num_bytes <= num_bytes
+        assert 0.6 * num_bytes < painted.stored_bytes() <= num_bytes
         quality.append(error(painted, wavy, 0, waves))
     assert quality[0] < 15
     assert quality[1] > quality[0] + 5

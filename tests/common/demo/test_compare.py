@@ -53,9 +53,39 @@ def test_time_and_memory_are_measured(comparison):
 
 def test_every_picture_is_reported(demo_scene):
     reports = []
-    targets, videos, _ = render_all(reports.append, NearestView, [demo_scene], with_video=True)
+    targets, videos, _, _ = render_all(reports.append, NearestView, [demo_scene], with_video=True)
     assert sum(reports) == len(targets[0]) + len(videos[0]) == 3 + 6
 
 
 def _truth():
     return Truth(np.random.default_rng(0).random((16, 16, 3), np.float32), np.zeros((16, 16), np.float32))
+
+
+class Fitted(NearestView):
+    """Counts how often it is fitted."""
+
+    fits = 0
+
+    def prepare(self, scene, source_ids):
+        super().prepare(scene, source_ids)
+        self.fits += 1
+
+    def stored_bytes(self):
+        return 100 + self.fits
+
+
+def test_sources_that_stay_the_same_are_prepared_once(demo_scene):
+    same = tuple(dataclasses.replace(item, sources=(0, 2, 5)) for item in demo_scene.held_out)
+    targets, _, _, stored = render_all(
+        lambda _: None, Fitted, [dataclasses.replace(demo_scene, held_out=same)], with_video=True
+    )
+    assert stored == 101
+    assert targets[0][0].prepare_seconds > 0
+    assert [target.prepare_seconds for target in targets[0][1:]] == [None, None]
+    assert render_all(lambda _: None, Fitted, [demo_scene], with_video=True)[3] == 104
+
+
+def test_where_the_surface_is_given_films_show_pictures_alone(demo_scene):
+    given = dataclasses.replace(demo_scene, surface_is_given=True, stops=(0, 5))
+    _, videos, _, _ = render_all(lambda _: None, NearestView, [given], with_video=True)
+    assert [frame.shape for frame in videos[0]] == [(64, 96, 3)] * 4

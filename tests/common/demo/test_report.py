@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -136,3 +137,29 @@ def test_the_better_quality_is_marked(comparison):
 def test_views_beyond_the_first_two_are_folded_away(html):
     assert "1 more held-out view of Toy" in html
     assert Page(html).all("details")
+
+
+def test_memory_of_what_was_fitted_is_shown_where_something_was(comparison):
+    assert "Stored" not in [row[0] for row in summary_table(comparison).rows]
+    fitted = [
+        dataclasses.replace(outcome, stored_bytes=size)
+        for outcome, size in zip(comparison.outcomes, (2_500_000, 4_800), strict=True)
+    ]
+    table = summary_table(dataclasses.replace(comparison, outcomes=fitted))
+    assert next(row for row in table.rows if row[0] == "Stored") == ["Stored", "2.5 MB", "4.8 kB"]
+
+
+def test_depths_of_a_given_surface_are_not_compared(comparison, tmp_path):
+    scenes = [dataclasses.replace(scene, surface_is_given=True) for scene in comparison.scenes]
+    given = dataclasses.replace(comparison, scenes=scenes)
+    assert "Depth error" not in [row[0] for row in summary_table(given).rows]
+    html = build_section(MethodSection("sweep", "Sweep", [], given), tmp_path).html()
+    assert "True depth" not in html and "Depth error" not in html
+
+
+def test_many_inputs_are_counted_and_not_shown(comparison, tmp_path):
+    scene = comparison.scenes[0]
+    items = tuple(dataclasses.replace(item, sources=tuple(range(8)) * 2) for item in scene.held_out)
+    many = dataclasses.replace(comparison, scenes=[dataclasses.replace(scene, held_out=items)])
+    html = build_section(MethodSection("sweep", "Sweep", [], many), tmp_path).html()
+    assert "rendered from 16 photographs" in html and "Input photograph" not in html

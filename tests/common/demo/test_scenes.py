@@ -4,7 +4,7 @@ import pytest
 from common.datasets.loading import load_image
 from common.datasets.rendered_scene import RenderedScene
 from common.datasets.writers.transforms import write_transforms
-from common.demo.scenes import DTU_HELD_OUT, DTU_SOURCES, generated_scene, own_scene
+from common.demo.scenes import DTU_HELD_OUT, DTU_SOURCES, generated_scene, generated_town, own_scene
 from tests.scenes import make_scene
 
 
@@ -26,6 +26,30 @@ def test_a_generated_scene_is_read_from_disk_and_made_once(tmp_path, monkeypatch
     assert load_image(again.scene.views[24]).shape == (32, 32, 3)
     assert again.label(24) == "24"
     assert again.camera(24).near_far == pytest.approx(make_scene(size=(32, 32)).near_far)
+
+
+def test_a_town_comes_with_its_mesh_and_every_view_is_source_or_target(tmp_path, monkeypatch):
+    orders = []
+
+    def generate(seed, rig, size, num_views, name):
+        orders.append((seed, rig, size))
+        return make_scene(name, num_views, size, centered=True)
+
+    monkeypatch.setattr("common.demo.scenes.generate", generate)
+    town = generated_town(tmp_path, 3, (40, 30), num_views=6, every=3)
+    assert generated_town(tmp_path, 3, (40, 30), num_views=6, every=3).held_out == town.held_out
+    assert orders == [(3, "town", (40, 30))]
+    assert [item.target for item in town.held_out] == [1, 4]
+    assert all(item.sources == (0, 2, 3, 5) for item in town.held_out)
+    assert town.scene.mesh.is_file()
+    assert town.surface_is_given
+    assert len(town.path()) == 3 * town.frames_per_leg
+    truth = make_scene("town", 6, (40, 30), centered=True).views
+    for index, view in enumerate(truth):
+        near, far = town.camera(index).near_far
+        depth = view.depth[view.depth > 0]
+        assert 0 < near < depth.min()
+        assert depth.max() < far < 4 * depth.max()
 
 
 def test_an_interrupted_generation_leaves_nothing_that_would_be_read(tmp_path, monkeypatch):
