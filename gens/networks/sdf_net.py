@@ -131,23 +131,23 @@ class SdfNetwork(nn.Module):
         """Signed distance alone."""
         return self(points, volumes)[:, :1]
 
-    def derivatives(self, points: Float[Tensor, "P 3"], volumes: Volumes) -> SdfDerivatives:
-        """Signed distance with first and second derivatives by position; all can be differentiated further."""
-        sdf, points, gradient = self._with_gradient(points, volumes)
-        (smooth,) = torch.autograd.grad(gradient.sum(), points, create_graph=True)
-        return SdfDerivatives(sdf, gradient, smooth)
-
-    def gradient(self, points: Float[Tensor, "P 3"], volumes: Volumes) -> Float[Tensor, "P 3"]:
-        """The gradient alone; it can be differentiated."""
-        return self._with_gradient(points, volumes)[2]
-
     @torch.enable_grad()
-    def _with_gradient(self, points: Tensor, volumes: Volumes) -> tuple[Tensor, Tensor, Tensor]:
+    def with_gradient(
+        self, points: Float[Tensor, "P 3"], volumes: Volumes
+    ) -> tuple[Float[Tensor, "P 1"], Float[Tensor, "P 3"]]:
+        """Signed distance and its gradient by position; both can be differentiated further."""
         if not points.requires_grad:
             points = points.detach().requires_grad_()
         sdf = self.sdf(points, volumes)
-        (gradient,) = torch.autograd.grad(sdf.sum(), points, create_graph=True)
-        return sdf, points, gradient
+        return sdf, torch.autograd.grad(sdf.sum(), points, create_graph=True)[0]
+
+    @torch.enable_grad()
+    def derivatives(self, points: Float[Tensor, "P 3"], volumes: Volumes) -> SdfDerivatives:
+        """Signed distance with first and second derivatives by position; all can be differentiated further."""
+        if not points.requires_grad:
+            points = points.detach().requires_grad_()
+        sdf, gradient = self.with_gradient(points, volumes)
+        return SdfDerivatives(sdf, gradient, torch.autograd.grad(gradient.sum(), points, create_graph=True)[0])
 
     @torch.no_grad()
     def _become_a_sphere(self, d_in: int, radius: float, inside_outside: bool) -> None:

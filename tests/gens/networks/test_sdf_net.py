@@ -1,6 +1,8 @@
 import pytest
 import torch
 
+from gens.networks import sdf_inference
+from gens.networks.sdf_inference import SdfField
 from gens.networks.sdf_net import SdfNetwork
 
 
@@ -25,7 +27,38 @@ def test_distance_and_derivatives_are_those_of_the_reference(weights, scene, kin
     derivatives = network.derivatives(want["pts"], volumes)
     torch.testing.assert_close(derivatives.gradient, want[f"{kind}_gradient"], rtol=0, atol=1e-4)
     torch.testing.assert_close(derivatives.smooth, want[f"{kind}_smooth"], rtol=0, atol=1e-3)
-    torch.testing.assert_close(network.gradient(want["pts"], volumes), derivatives.gradient)
+    torch.testing.assert_close(network.with_gradient(want["pts"], volumes)[1], derivatives.gradient)
+
+
+@pytest.mark.parametrize("kind", ["raw", "sphere"])
+def test_the_folded_field_is_the_network(weights, scene, kind, monkeypatch):
+    monkeypatch.setattr(sdf_inference, "CPU_CHUNK", 64)
+    want, volumes = scene
+    field = SdfField(build(weights, kind == "sphere"), volumes, [torch.ones(1, 1, 2, 2, 2)])
+    torch.testing.assert_close(field(want["pts"]), want[f"{kind}_out"][:, 0], rtol=0, atol=2e-5)
+    sdf, gradient = field.with_gradient(want["pts"])
+    torch.testing.assert_close(sdf, want[f"{kind}_out"][:, 0], rtol=0, atol=2e-5)
+    torch.testing.assert_close(gradient, want[f"{kind}_gradient"], rtol=0, atol=1e-4)
+
+
+def test_the_folded_field_is_the_network_for_other_sizes():
+    torch.manual_seed(0)
+    sizes = {"d_hidden": 40, "n_layers": 3, "skip_in": [1, 2], "multires": 2, "scale": 1.5, "feat_multires": 3}
+    network = SdfNetwork(**sizes, feat_channels=4, d_out=6)
+    for parameter in network.parameters():
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    volumes = [torch.randn(1, 2, 3, 4, 5), torch.randn(1, 2, 2, 2, 2)]
+    points = 2.2 * torch.rand(50, 3) - 1.1
+    sdf, gradient = SdfField(network, volumes, [torch.ones(1, 1, 2, 2, 2)]).with_gradient(points)
+    want = network.with_gradient(points, volumes)
+    torch.testing.assert_close(sdf, want[0][:, 0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradient, want[1], rtol=1e-3, atol=1e-4)
+
+
+def test_points_that_no_view_sees_are_far_away():
+    field = SdfField(SdfNetwork(), [torch.zeros(1, 4, 2, 2, 2)] * 5, [torch.zeros(1, 1, 2, 2, 2)])
+    sdf, seen = field.masked(torch.zeros(12, 3))
+    assert not seen.any() and (sdf[10:] == 100).all() and (sdf[:10] < 0).all()
 
 
 def test_the_initial_surface_is_a_sphere():

@@ -1,0 +1,192 @@
+"""The signed distance field of one scene, for many points and no gradients by weights.
+
+What `SdfNetwork` computes, arranged for a CPU: weights are folded once, the features' share of all layers is one matrix
+product, activations are overwritten in place together with their slopes, points come in chunks that stay in a core's
+cache, and the gradient is the chain rule written out backwards, without a recorded graph. On other devices the network
+itself runs, chunk by chunk.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from common.ops.softplus import softplus_
+from common.parallel import run_in_threads
+from gens.networks.ray_sampling import FAR_AWAY
+from gens.networks.sdf_net import BETA, SdfNetwork, encode
+from gens.networks.volumes import Volumes, is_seen, look_up_once
+
+CPU_CHUNK = 1024
+GPU_CHUNK = 65536
+
+
+class SdfField:
+    """Distances at points of the cube.
+
+    Args:
+        network: Later changes of its weights have no effect here on a CPU.
+        volumes: Regularised, fine to coarse.
+        masks: Where they mean something, fine to coarse.
+    """
+
+    @torch.no_grad()
+    def __init__(self, network: SdfNetwork, volumes: Volumes, masks: Volumes):
+        self._network, self._volumes, self._masks = network, [volume.detach() for volume in volumes], list(masks)
+        self._device = volumes[0].device
+        self._folded = _FoldedSdf(network, self._volumes) if self._device.type == "cpu" else None
+
+    def __call__(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, " P"]:
+        """Distances, everywhere."""
+        return self._for_chunks(points, self._sdf, 1)[:, 0]
+
+    def with_gradient(self, points: Float[Tensor, "P 3"]) -> tuple[Float[Tensor, " P"], Float[Tensor, "P 3"]]:
+        """Distances and their gradients."""
+        values = self._for_chunks(points, self._sdf_and_gradient, 4)
+        return values[:, 0], values[:, 1:]
+
+    def masked(self, points: Float[Tensor, "P 3"]) -> tuple[Float[Tensor, " P"], Bool[Tensor, " P"]]:
+        """Distances where a mask is set, `FAR_AWAY` elsewhere, and where that is."""
+        seen = self.is_seen(points)
+        sdf = points.new_full((len(points),), FAR_AWAY)
+        evaluated = evaluated_points(seen)
+        sdf[evaluated] = self(points[evaluated])
+        return sdf, seen
+
+    def is_seen(self, points: Float[Tensor, "P 3"]) -> Bool[Tensor, " P"]:
+        """Whether any level's mask is set at a point."""
+        return is_seen(self._masks, points)
+
+    @torch.no_grad()
+    def _for_chunks(self, points: Tensor, function: Callable[[Tensor], Tensor], width: int) -> Float[Tensor, "P width"]:
+        size = CPU_CHUNK if self._folded else GPU_CHUNK
+        results = points.new_empty(len(points), width)
+        parts = [slice(first, first + size) for first in range(0, len(points), size)]
+
+        def evaluate(part: slice) -> None:
+            results[part] = function(points[part])
+
+        tasks = [partial(evaluate, part) for part in parts]
+        if self._folded:
+            run_in_threads(tasks)
+        else:
+            for task in tasks:
+                task()
+        return results
+
+    def _sdf(self, points: Tensor) -> Float[Tensor, "P 1"]:
+        return self._folded.sdf(points) if self._folded else self._network.sdf(points, self._volumes)
+
+    def _sdf_and_gradient(self, points: Tensor) -> Float[Tensor, "P 4"]:
+        if self._folded:
+            return self._folded.sdf_and_gradient(points)
+        return torch.cat(self._network.with_gradient(points, self._volumes), dim=-1).detach()
+
+
+def evaluated_points(seen: Bool[Tensor, " P"]) -> Tensor:
+    """Indices of the points to evaluate: those that are seen, or the first ten if none is, as the release does."""
+    indices = seen.nonzero()[:, 0]
+    return indices if len(indices) else torch.arange(min(10, len(seen)), device=seen.device)
+
+
+class _FoldedSdf:
+    """`SdfNetwork` for fixed weights and volumes; points of one chunk at a time.
+
+    All hidden layers after the first lie side by side in one buffer, `width` columns each: first the features' share of
+    the layer, then its result, then, backwards, its derivative. A layer before a skip is narrower; the position takes
+    the columns that are left.
+    """
+
+    def __init__(self, network: SdfNetwork, volumes: Volumes):
+        self._volumes = [volume.contiguous(memory_format=torch.channels_last_3d) for volume in volumes]
+        self._scale = network.scale
+        self._multires, self._feat_multires = network.multires, network.feat_multires
+        self._skip_in = network.skip_in
+        weights = [getattr(network, f"lin{layer}").weight.detach() for layer in range(network.num_layers)]
+        biases = [getattr(network, f"lin{layer}").bias.detach() for layer in range(network.num_layers)]
+        self._width = width = len(weights[1][0]) - network.feature_channels
+        self._num_hidden = network.num_layers - 2
+        self._position = network.position_channels
+        weights[-1], biases[-1] = weights[-1][:1] / network.scale, biases[-1][:1] / network.scale
+
+        self._first, self._first_bias = _padded(weights[0], width).T.contiguous(), _padded(biases[0], width)
+        inner = []
+        for layer in range(1, network.num_layers - 1):
+            weight = _padded(weights[layer][:, :width], width)
+            inner.append((weight / math.sqrt(2) if layer in self._skip_in else weight).T.contiguous())
+        self._inner = inner
+        self._last = weights[-1][0, :width].contiguous()
+        from_features = [_padded(weight[:, width:], width) for weight in weights[1:-1]] + [weights[-1][:, width:]]
+        self._from_features = torch.cat(from_features).T.contiguous()
+        self._feature_bias = torch.cat([_padded(bias, width) for bias in biases[1:-1]] + [biases[-1]])
+
+    def sdf(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 1"]:
+        """Distances."""
+        return self._forward(*self._encodings(points, look_up_once(self._volumes, points)), None)[0]
+
+    def sdf_and_gradient(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 4"]:
+        """Distances, then gradients."""
+        with torch.enable_grad():
+            movable = points.detach().requires_grad_()
+            features = look_up_once(self._volumes, movable)
+        p, q = self._encodings(points, features.detach())
+        slopes = points.new_empty(self._num_hidden + 1, len(points), self._width)
+        sdf, buffer = self._forward(p, q, slopes)
+        along_p, along_q = self._backward(slopes, buffer)
+        gradient = _through_encoding(points * self._scale, along_p, self._multires) * self._scale
+        along_features = _through_encoding(features.detach(), along_q, self._feat_multires)
+        gradient += torch.autograd.grad(features, movable, along_features)[0]
+        return torch.cat([sdf, gradient], dim=-1)
+
+    def _encodings(self, points: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        return encode(points * self._scale, self._multires), encode(features, self._feat_multires)
+
+    def _forward(self, p: Tensor, q: Tensor, slopes: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Distance, and the buffer of the layers."""
+        buffer = torch.addmm(self._feature_bias, q, self._from_features)
+        x = torch.addmm(self._first_bias, p, self._first)
+        for layer in range(1, self._num_hidden + 2):
+            softplus_(x, BETA, None if slopes is None else slopes[layer - 1])
+            if layer in self._skip_in:
+                x[:, -self._position :] = p
+            if layer <= self._num_hidden:
+                x = self._columns(buffer, layer).addmm_(x, self._inner[layer - 1])
+        return buffer[:, -1:] + (x @ self._last)[:, None], buffer
+
+    def _backward(self, slopes: Tensor, buffer: Tensor) -> tuple[Float[Tensor, "P p"], Float[Tensor, "P q"]]:
+        """Derivatives of the distance by both encodings."""
+        along_p = 0
+        along = self._last.expand(len(buffer), -1)
+        for layer in range(self._num_hidden + 1, 0, -1):
+            if layer in self._skip_in:
+                along_p = along_p + along[:, -self._position :]
+            if layer == 1:
+                break
+            delta = torch.mul(along, slopes[layer - 1], out=self._columns(buffer, layer - 1))
+            along = delta @ self._inner[layer - 2].T
+        along_p = along_p + (along * slopes[0]) @ self._first.T
+        buffer[:, -1] = 1
+        return along_p, buffer @ self._from_features.T
+
+    def _columns(self, buffer: Tensor, layer: int) -> Tensor:
+        return buffer[:, (layer - 1) * self._width : layer * self._width]
+
+
+def _padded(weight: Tensor, rows: int) -> Tensor:
+    """Zero rows at the end: outputs that nothing depends on."""
+    missing = weight.new_zeros(rows - len(weight), *weight.shape[1:])
+    return torch.cat([weight, missing])
+
+
+def _through_encoding(x: Float[Tensor, "P C"], along: Float[Tensor, "P E"], frequencies: int) -> Float[Tensor, "P C"]:
+    """Derivative by x, from the derivative by `encode(x, frequencies)`."""
+    parts = along.chunk(1 + 2 * frequencies, dim=-1)
+    total = parts[0].clone()
+    for octave in range(frequencies):
+        angle = x * 2**octave
+        change = parts[1 + 2 * octave] * torch.cos(angle) - parts[2 + 2 * octave] * torch.sin(angle)
+        total += change * 2**octave
+    return total
