@@ -12,7 +12,7 @@ from torch import Tensor
 
 from common.block_gradient import BLOCK
 from common.ops._compile import device_function, kernel, launch
-from common.ops._prefetch import prefetch
+from common.ops._intrinsics import prefetch
 
 GROUP = 8
 WAITING = 64  # blocks whose memory is on its way

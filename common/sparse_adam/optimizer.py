@@ -22,24 +22,34 @@ class SparseAdam:
         lr: Step size; the attribute `lr` may be changed between steps.
         betas: Decay of the two moments, b1 and b2, with b1^2 < b2.
         eps: Added to the root of the second moment.
+        sparse: Whether steps are; by default where the parameter is on the CPU, the only place they can be.
 
     Raises:
         ValueError: A parameter or settings that cannot be.
     """
 
     def __init__(
-        self, parameter: nn.Parameter, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+        self,
+        parameter: nn.Parameter,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        sparse: bool | None = None,
     ):
         if parameter.ndim != 1 or parameter.dtype != torch.float32 or parameter.numel() % BLOCK:
             raise ValueError(
                 f"SparseAdam takes one float32 vector whose length is a multiple of {BLOCK}, got {parameter.dtype} of"
                 f" shape {list(parameter.shape)}; use torch.optim.Adam"
             )
+        if sparse and parameter.device.type != "cpu":
+            raise ValueError(
+                f"sparse steps run on the CPU, the parameter is on {parameter.device}; leave out sparse=True"
+            )
         self.lr, self.eps = lr, eps
         self._parameter = parameter
         self._step = 0
-        is_sparse = parameter.device.type == "cpu"
-        create = zeros_on_demand if is_sparse else parameter.new_zeros
+        is_sparse = parameter.device.type == "cpu" if sparse is None else sparse
+        create = zeros_on_demand if parameter.device.type == "cpu" else parameter.new_zeros
         self._m, self._v = create(parameter.numel()), create(parameter.numel())
         self._set_betas(betas)
         self._gradient = BlockGradient(parameter, self._catch_up) if is_sparse else None

@@ -153,6 +153,35 @@ def test_dense_gradients_of_the_reference_are_accepted(grid):
     assert grid.params.grad is None
 
 
+def test_dense_steps_go_on_where_sparse_ones_stopped_and_the_other_way_round(grid):
+    steps, adam = list(batches(30)), twin(grid)
+    torch_adam, current = torch.optim.Adam([adam.params], lr=1e-2), SparseAdam(grid.params, lr=1e-2)
+    for part, sparse in enumerate([True, False, True]):
+        after = twin(grid)
+        following = SparseAdam(after.params, sparse=sparse)
+        following.load_state_dict(current.state_dict())
+        after.load_state_dict(grid.state_dict())
+        grid, current = after, following
+        train(adam, torch_adam, steps[10 * part : 10 * part + 10])
+        train(grid, current, steps[10 * part : 10 * part + 10])
+    current.catch_up()
+    torch.testing.assert_close(grid.params, adam.params, rtol=0, atol=1e-6)
+
+
+def test_steps_on_any_device_give_what_dense_adam_gives(grid, device):
+    grid = grid.to(device)
+    dense = HashGrid(LAYOUT, backend="torch").to(device)
+    dense.load_state_dict(grid.state_dict())
+    optimizers = SparseAdam(grid.params, lr=1e-2), torch.optim.Adam([dense.params], lr=1e-2)
+    for x in torch.rand(5, 20, 3, device=device):
+        for each, optimizer in zip((grid, dense), optimizers, strict=True):
+            optimizer.zero_grad()
+            each(x).square().sum().backward()
+            optimizer.step()
+    optimizers[0].catch_up()
+    torch.testing.assert_close(grid.params, dense.params, rtol=0, atol=1e-5)
+
+
 def test_a_state_of_another_table_is_refused(grid):
     state = SparseAdam(HashGrid(HashGridLayout(1, 8, 9, 4, 1.6)).params).state_dict()
     with pytest.raises(ValueError, match="state is of 512 parameters, the table has"):

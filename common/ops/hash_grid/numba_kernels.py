@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.block_gradient import BLOCK as GRADIENT_BLOCK
 from common.ops._compile import device_function, kernel, launch
-from common.ops._prefetch import prefetch
+from common.ops._intrinsics import add_scaled_8, prefetch
 from common.ops.hash_grid.layout import HashGridLayout
 from common.ops.hash_grid.reference import PRIMES
 from common.parallel import run_in_threads
@@ -21,39 +22,43 @@ from common.parallel import run_in_threads
 BLOCK = 64  # points whose reads are under way at once
 CHUNK = 4096  # points encoded level by level
 CORNERS = 8
-GROUP = 8  # floats, see common.block_gradient
 _PRIME_Y, _PRIME_Z = PRIMES[1:]
 
 
 def forward(x: Tensor, parameters: Tensor, layout: HashGridLayout, smooth: bool) -> Tensor:
     """Features `N L*F`."""
     features = x.new_zeros(len(x), layout.num_features)
-    launch(_forward_kernel, len(x), x, parameters, *_tables(layout), smooth, features)
+    launch(_forward_kernel, len(x), x, parameters, *_sizes(layout), smooth, features.view(-1))
     return features
 
 
 def backward_table(x: Tensor, grad: Tensor, layout: HashGridLayout, smooth: bool, grad_parameters: Tensor) -> None:
-    """Add the gradient of the parameters. Every level has one thread: no two write to the same place."""
-    arrays = [each.numpy() for each in (x, grad, *_tables(layout), grad_parameters)]
+    """Add the gradient of the parameters. A level has one thread: no two threads write to the same place."""
+    arrays = [each.numpy() if isinstance(each, Tensor) else each for each in (x, grad.view(-1), *_sizes(layout))]
     finest_first = range(layout.n_levels - 1, -1, -1)  # the slowest ones
-    run_in_threads([partial(_backward_table_kernel, level, level + 1, *arrays, smooth) for level in finest_first])
+    run_in_threads(
+        [
+            partial(_backward_table_kernel, level, level + 1, *arrays, smooth, grad_parameters.numpy())
+            for level in finest_first
+        ]
+    )
 
 
 def backward_points(x: Tensor, grad: Tensor, parameters: Tensor, layout: HashGridLayout, smooth: bool) -> Tensor:
     """Gradient of the points."""
     grad_x = torch.zeros_like(x)
-    launch(_backward_points_kernel, len(x), x, grad, parameters, *_tables(layout), smooth, grad_x)
+    launch(_backward_points_kernel, len(x), x, grad, parameters, *_sizes(layout), smooth, grad_x)
     return grad_x
 
 
 def mark(x: Tensor, layout: HashGridLayout, is_marked: Tensor) -> None:
     """Set the flag of every group of 8 parameters that encoding the points reads."""
-    launch(_mark_kernel, len(x), x, *_tables(layout), layout.features_per_level, is_marked)
+    launch(_mark_kernel, len(x), x, *_sizes(layout), is_marked)
 
 
-def _tables(layout: HashGridLayout) -> tuple[Tensor, Tensor]:
+def _sizes(layout: HashGridLayout) -> tuple[Tensor, Tensor, int]:
     levels = list(zip(layout.offsets[:-1], layout.sizes, layout.resolutions, strict=True))
-    return torch.tensor(levels), torch.tensor(layout.scales, dtype=torch.float64)
+    return torch.tensor(levels), torch.tensor(layout.scales, dtype=torch.float64), layout.features_per_level
 
 
 @device_function
@@ -112,25 +117,20 @@ def _prefetch_entries(table, start, features, index, count):
 
 
 @device_function
-def _add_four(out, n, column, table, at, w0, w1, w2, w3, features):
-    """Add four weighted entries. Four: with eight, the compiler gives up on vectors; it needs the 8 to be constant."""
-    i0, i1, i2, i3 = at
-    if features == 8:
-        for c in range(8):
-            pair = w0 * table[i0 + c] + w1 * table[i1 + c]
-            out[n, column + c] += pair + (w2 * table[i2 + c] + w3 * table[i3 + c])
+def _add_scaled(y, first_y, x, first_x, factor, count):
+    if count == 8:
+        add_scaled_8(y, first_y, x, first_x, factor)
     else:
-        for c in range(features):
-            pair = w0 * table[i0 + c] + w1 * table[i1 + c]
-            out[n, column + c] += pair + (w2 * table[i2 + c] + w3 * table[i3 + c])
+        for c in range(count):
+            y[first_y + c] += factor * x[first_x + c]
 
 
 @kernel
-def _forward_kernel(start, stop, x, table, levels, scales, smooth, out):
-    """Features, for a range of points."""
+def _forward_kernel(start, stop, x, table, levels, scales, features, smooth, out):
+    """Add the features `N*L*F`, for a range of points."""
     cell, index = np.empty((3, BLOCK), np.uint32), np.empty((CORNERS, BLOCK), np.uint32)
     axis, weight = np.empty((2, 3, BLOCK), np.float32), np.empty((CORNERS, BLOCK), np.float32)
-    features = out.shape[1] // len(levels)
+    width = features * len(levels)
     for chunk in range(start, stop, CHUNK):
         end = min(chunk + CHUNK, stop)
         for level in range(len(levels)):
@@ -141,21 +141,18 @@ def _forward_kernel(start, stop, x, table, levels, scales, smooth, out):
                 _indices(cell, count, levels[level], index)
                 _prefetch_entries(table, origin, features, index, count)
                 for j in range(count):
-                    for k in range(0, CORNERS, 4):
-                        i0 = origin + np.int64(index[k, j]) * features
-                        i1 = origin + np.int64(index[k + 1, j]) * features
-                        i2 = origin + np.int64(index[k + 2, j]) * features
-                        i3 = origin + np.int64(index[k + 3, j]) * features
-                        w0, w1, w2, w3 = weight[k, j], weight[k + 1, j], weight[k + 2, j], weight[k + 3, j]
-                        _add_four(out, first + j, column, table, (i0, i1, i2, i3), w0, w1, w2, w3, features)
+                    place = (first + j) * width + column
+                    for k in range(CORNERS):
+                        entry = origin + np.int64(index[k, j]) * features
+                        _add_scaled(out, place, table, entry, weight[k, j], features)
 
 
 @kernel
-def _backward_table_kernel(start, stop, x, grad, levels, scales, grad_table, smooth):
+def _backward_table_kernel(start, stop, x, grad, levels, scales, features, smooth, grad_table):
     """Add the gradient of the parameters, for a range of levels."""
     cell, index = np.empty((3, BLOCK), np.uint32), np.empty((CORNERS, BLOCK), np.uint32)
     axis, weight = np.empty((2, 3, BLOCK), np.float32), np.empty((CORNERS, BLOCK), np.float32)
-    features = grad.shape[1] // len(levels)
+    width = features * len(levels)
     for level in range(start, stop):
         origin, column = levels[level, 0] * features, level * features
         for first in range(0, len(x), BLOCK):
@@ -164,22 +161,18 @@ def _backward_table_kernel(start, stop, x, grad, levels, scales, grad_table, smo
             _indices(cell, count, levels[level], index)
             _prefetch_entries(grad_table, origin, features, index, count)
             for j in range(count):
+                place = (first + j) * width + column
                 for k in range(CORNERS):
-                    i, w = origin + np.int64(index[k, j]) * features, weight[k, j]
-                    if features == 8:
-                        for c in range(8):
-                            grad_table[i + c] += w * grad[first + j, column + c]
-                    else:
-                        for c in range(features):
-                            grad_table[i + c] += w * grad[first + j, column + c]
+                    entry = origin + np.int64(index[k, j]) * features
+                    _add_scaled(grad_table, entry, grad, place, weight[k, j], features)
 
 
 @kernel
-def _backward_points_kernel(start, stop, x, grad, table, levels, scales, smooth, grad_x):
+def _backward_points_kernel(start, stop, x, grad, table, levels, scales, features, smooth, grad_x):
     """Add the gradient of a range of points: that of each weight is the product of its entry and `grad`."""
     cell, index = np.empty((3, BLOCK), np.uint32), np.empty((CORNERS, BLOCK), np.uint32)
     axis, weight = np.empty((2, 3, BLOCK), np.float32), np.empty((CORNERS, BLOCK), np.float32)
-    slope, features = np.empty(3, np.float32), grad.shape[1] // len(levels)
+    slope = np.empty(3, np.float32)
     for level in range(len(levels)):
         origin, column = levels[level, 0] * features, level * features
         for first in range(start, stop, BLOCK):
@@ -217,4 +210,4 @@ def _mark_kernel(start, stop, x, levels, scales, features, is_marked):
             _indices(cell, count, levels[level], index)
             for k in range(CORNERS):
                 for j in range(count):
-                    is_marked[(levels[level, 0] + np.int64(index[k, j])) * features // GROUP] = 1
+                    is_marked[(levels[level, 0] + np.int64(index[k, j])) * features // GRADIENT_BLOCK] = 1

@@ -31,7 +31,7 @@ def _encode_level(x: Tensor, table: Tensor, scale: float, resolution: int, inter
     D = x.shape[-1]
     corners = torch.tensor(list(itertools.product((0, 1), repeat=D)), device=x.device)
     # Integers as the GPU makes them: floor as a signed 32-bit integer (saturating), then read as unsigned.
-    points = cell.long().clamp(-(2**31), 2**31 - 1)[:, None] + corners
+    points = cell.double().clamp(-(2**31), 2**31 - 1).long()[:, None] + corners
     per_axis = torch.where(corners.bool(), weight[:, None], 1 - weight[:, None])
     per_corner = math.prod(per_axis.unbind(-1))
     entries = functional.embedding(_index(points & _UINT32, resolution, len(table)), table)
