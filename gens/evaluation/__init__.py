@@ -1,0 +1,1 @@
+"""Scoring reconstructed DTU scans: `clean_meshes.py`, then `dtu_eval.py`."""
