@@ -1,13 +1,14 @@
-"""What a run tells its user: log lines with running means and the time that is left, and scalars for TensorBoard."""
+"""What a run tells its user: log lines with means and the time that is left, scalars for TensorBoard, the revision."""
 
 import contextlib
 import logging
 import os
 import socket
 import statistics
+import subprocess
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -99,3 +100,12 @@ def scalar_writer(folder: str | Path, enabled: bool) -> Iterator[ScalarWriter | 
         if writer is not None:
             with contextlib.suppress(OSError):  # what could not be written was said when it was written
                 writer.close()
+
+
+def git_describe(arguments: Sequence[str] = ("--always", "--dirty")) -> str:
+    """What git calls the checkout in the working directory; empty outside a repository."""
+    try:
+        done = subprocess.run(["git", "describe", *arguments], capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

@@ -8,7 +8,6 @@ and on the command line. The result is a value that is passed down; nothing here
 import argparse
 import copy
 import os
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import yaml
 
 from common.paths import resolve_input
+from common.reporting import git_describe
 from common.settings import Config, nearest_name, read_literal, to_config
 from gefu.config_defaults import DEFAULTS, UNREAD, UNREAD_PREFIXES
 
@@ -186,20 +186,11 @@ def _finish_names(settings: dict) -> None:
     name = settings["exp_name"] + (f"_{settings['exp_name_tag']}" if settings["exp_name_tag"] else "")
     for word, command in (("gitbranch", ["--all"]), ("gitcommit", ["--tags", "--always"])):
         if word in name:
-            name = name.replace(word, _git_describe(command))
+            name = name.replace(word, git_describe(command))
     settings["exp_name"] = name
     for key in ("trained_model_dir", "record_dir", "result_dir"):
         settings[key] = "/".join([settings[key], settings["task"], name])
     settings["result_dir"] = "/".join([settings["result_dir"], settings["save_tag"]])
-
-
-def _git_describe(arguments: Sequence[str]) -> str:
-    """What git calls the checkout in the working directory; empty outside a repository."""
-    try:
-        done = subprocess.run(["git", "describe", *arguments], capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
 
 
 def _check(cfg: Config) -> None:

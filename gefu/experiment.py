@@ -15,7 +15,6 @@ ways:
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -143,16 +142,6 @@ def recall_best(folder: str | Path, best: dict[str, float]) -> None:
             value = load_checkpoint(path).get("polyview", {}).get("best", {}).get(name)
             if value is not None and sign * value > sign * best[name]:
                 best[name] = value
-
-
-def move_aside(folder: str | Path) -> None:
-    """Give an old folder another name, so that a fresh run does not mix with it; nothing is deleted."""
-    folder = Path(folder)
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    aside = folder.with_name(f"{folder.name}.before-{datetime.now():%Y%m%d-%H%M%S-%f}")
-    folder.rename(aside)
-    _LOGGER.warning("resume is False: the earlier run was moved to %s", aside)
 
 
 def _network_state(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from common.batches import to_device
 from common.checkpoints import remove_leftovers, save_checkpoint
 from common.distributed import barrier, is_distributed, is_main_process, synchronize_batch_norm
+from common.paths import move_aside
 from common.reporting import RunningValues, ScalarWriter, progress_line, scalar_writer
 from gefu.data.loaders import build_test_loader, build_training_loader
 from gefu.evaluator import evaluate
@@ -24,7 +26,6 @@ from gefu.experiment import (
     TrainingState,
     continue_training,
     experiment_name,
-    move_aside,
     recall_best,
 )
 from gefu.losses import GefuLoss, build_loss
@@ -63,7 +64,7 @@ def prepare_folders(cfg: Any) -> None:
     if is_main_process():
         for name in (cfg.trained_model_dir, cfg.record_dir):
             if not cfg.resume:
-                move_aside(name)
+                move_aside(name, "resume is False")
             Path(name).mkdir(parents=True, exist_ok=True)
         remove_leftovers(cfg.trained_model_dir)
     barrier()
@@ -79,15 +80,6 @@ def train_step(
     nn.utils.clip_grad_value_(network.parameters(), MAX_GRADIENT)
     optimizer.step()
     return dict(zip(scalars, torch.stack(list(scalars.values())).tolist(), strict=True))
-
-
-def to_device(batch: Any, device: torch.device) -> Any:
-    """A nested batch with its tensors on `device`."""
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, Mapping):
-        return {name: to_device(value, device) for name, value in batch.items()}
-    return batch
 
 
 class _Run:

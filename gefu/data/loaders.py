@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from common.batches import Loader
 from common.distributed import rank, world_size
 from common.seeding import generator_for
 from gefu.data.datasets import NovelViewDataset, SampleKey, build_dataset
@@ -101,20 +102,6 @@ class TestBatches(Sampler[list[SampleKey]]):
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         return iter([[SampleKey(index, self._num_sources)] for index in range(self._num_items)])
-
-
-class Loader(DataLoader):
-    """A loader whose errors are those of the dataset, also when a worker process met them."""
-
-    def __iter__(self) -> Iterator[Any]:
-        try:
-            yield from super().__iter__()
-        except (ValueError, TypeError, OSError, RuntimeError) as error:
-            # A worker's error arrives as text: "Caught ValueError in ...", its traceback, "ValueError: sentence".
-            _, found, sentence = str(error).rpartition(f"\n{type(error).__name__}: ")
-            if not found:
-                raise
-            raise type(error)(sentence.strip()) from error
 
 
 def build_training_loader(cfg: Any, seed: int) -> DataLoader:

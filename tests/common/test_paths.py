@@ -1,6 +1,6 @@
 import pytest
 
-from common.paths import resolve_input
+from common.paths import move_aside, resolve_input
 
 
 def test_the_working_directory_comes_before_the_method_folder(tmp_path, monkeypatch):
@@ -18,3 +18,13 @@ def test_the_error_names_both_places(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"c\.yaml in the working directory .* or in .*method"):
         resolve_input("c.yaml", tmp_path / "method")
+
+
+def test_an_old_run_is_moved_aside_and_nothing_is_lost(tmp_path):
+    (tmp_path / "run").mkdir()
+    move_aside(tmp_path / "run", "resume is False")  # empty: stays
+    (tmp_path / "run" / "latest.pth").write_bytes(b"precious")
+    move_aside(tmp_path / "run", "resume is False")
+    (aside,) = tmp_path.iterdir()
+    assert aside.name.startswith("run.before-")
+    assert (aside / "latest.pth").read_bytes() == b"precious"

@@ -13,7 +13,6 @@ from gefu.experiment import (
     experiment_name,
     find_checkpoint,
     load_trained,
-    move_aside,
     recall_best,
 )
 from gefu.optimization import build_optimizer, build_scheduler
@@ -185,16 +184,6 @@ def test_best_metrics_are_remembered_from_their_own_files(config):
     best = {"psnr": 0.0, "ssim": 0.0, "lpips": 10.0}
     recall_best(cfg.trained_model_dir, best)
     assert best == {"psnr": 25.0, "ssim": 0.0, "lpips": 0.2}
-
-
-def test_an_old_run_is_moved_aside_and_nothing_is_lost(tmp_path):
-    (tmp_path / "run").mkdir()
-    move_aside(tmp_path / "run")  # empty: stays
-    (tmp_path / "run" / "latest.pth").write_bytes(b"precious")
-    move_aside(tmp_path / "run")
-    (aside,) = tmp_path.iterdir()
-    assert aside.name.startswith("run.before-")
-    assert (aside / "latest.pth").read_bytes() == b"precious"
 
 
 def test_a_checkpoint_has_the_papers_entries(config):
