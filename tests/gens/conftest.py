@@ -52,3 +52,27 @@ def reference(golden):
 def tensors():
     """The tensors of a list of arrays."""
     return lambda arrays: [torch.from_numpy(array) for array in arrays]
+
+
+@pytest.fixture(scope="session")
+def trees(tmp_path_factory, golden_module):
+    """The reference's synthetic trees: `dtu` and `bmvs` below this folder."""
+    folder = tmp_path_factory.mktemp("gens_trees")
+    golden_module("gens/make_trees.py").main(str(folder), 0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def settings():
+    """`settings("DTUDataset", folder, key=value, ...)`: a dataset block at the size of the reference's."""
+    from gens.config import load_config
+
+    def build(name, folder, **values):
+        values = {"dataset_name": name, "data_dir": folder, "img_hw": "[96,128]", "val_res_level": 4} | values
+        words = [str(word) for key, value in values.items() for word in (f"val_dataset.{key}", value)]
+        cfg = load_config("confs/gens_bmvs.conf", [*words, "train.epochs", "1"])
+        for key in {"scene", "ref_view", "split"} - set(values):
+            cfg.val_dataset[key] = None
+        return cfg.val_dataset
+
+    return build

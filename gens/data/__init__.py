@@ -1,0 +1,1 @@
+"""From posed photographs to the items that GenS trains and is tested on."""
