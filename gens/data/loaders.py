@@ -1,0 +1,129 @@
+"""Datasets and loaders from the config; batches of one item.
+
+Every random choice is a pure function of the run's seed, the epoch, the position in it and the rank: a run that
+continues at position p of an epoch sees exactly the items that it would have seen.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from common.batches import Loader
+from common.distributed import rank, world_size
+from common.seeding import generator_for
+from gens.config import require_dataset
+from gens.data.datasets import BMVSDataset, DTUDataset, ItemKey, MultiViewDataset
+from gens.data.finetune_datasets import BMVSDatasetFinetune, DTUDatasetFinetune, FinetuneDataset
+from gens.data.items import Item
+
+DATASETS = {"DTUDataset": DTUDataset, "BMVSDataset": BMVSDataset}
+FINETUNE_DATASETS = {"DTUDatasetFinetune": DTUDatasetFinetune, "BMVSDatasetFinetune": BMVSDatasetFinetune}
+# Streams of random numbers that must not coincide.
+_ORDER, _ITEM = 0, 1
+
+
+class TrainingOrder(Sampler[ItemKey]):
+    """This process's items of an epoch, as keys, in random order; `start` it anywhere. `length`: items per epoch.
+
+    Args:
+        num_items: Of the dataset. With several processes the last, incomplete round is dropped.
+        seed: Of the run.
+        process, num_processes: This rank among how many.
+    """
+
+    def __init__(self, num_items: int, seed: int, process: int = 0, num_processes: int = 1):
+        self.length = num_items // num_processes
+        self._num_items = num_items
+        self._seed = seed
+        self._process, self._num_processes = process, num_processes
+        self._epoch, self._position = 0, 0
+
+    def start(self, epoch: int, position: int = 0) -> None:
+        """Let the next iteration begin at item `position` of `epoch`."""
+        self._epoch, self._position = epoch, position
+
+    def __len__(self) -> int:
+        return self.length - self._position
+
+    def __iter__(self) -> Iterator[ItemKey]:
+        order = generator_for(_ORDER, self._seed, self._epoch).permutation(self._num_items)
+        for position in range(self._position, self.length):
+            index = int(order[position * self._num_processes + self._process])
+            yield ItemKey(index, (_ITEM, self._seed, self._epoch, position, self._process))
+
+
+class ValidationOrder(Sampler[ItemKey]):
+    """Every item once, in order; with several processes each takes every n-th."""
+
+    def __init__(self, num_items: int, process: int = 0, num_processes: int = 1):
+        self._indices = range(process, num_items, num_processes)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __iter__(self) -> Iterator[ItemKey]:
+        return iter([ItemKey(index) for index in self._indices])
+
+
+def build_training_loader(cfg: Any, seed: int) -> DataLoader:
+    """Items for training; call `loader.sampler.start(epoch, position)` before each iteration.
+
+    Raises:
+        FileNotFoundError, ValueError: No `train_dataset`, or its data is missing or broken.
+    """
+    dataset = _build(cfg, "train_dataset", training=True)
+    if len(dataset) < world_size():
+        raise ValueError(f"{world_size()} processes train, but the training data has only {len(dataset)} items")
+    return _loader(cfg, dataset, TrainingOrder(len(dataset), seed, rank(), world_size()))
+
+
+def build_validation_loader(cfg: Any) -> DataLoader:
+    """Items for validation, in order; raises as `build_training_loader`."""
+    dataset = _build(cfg, "val_dataset", training=False)
+    return _loader(cfg, dataset, ValidationOrder(len(dataset), rank(), world_size()))
+
+
+def build_finetune_dataset(cfg: Any) -> FinetuneDataset:
+    """The scene to fine-tune on; raises as `build_training_loader`."""
+    settings = require_dataset(cfg, "finetune_dataset")
+    return _find(FINETUNE_DATASETS, settings.dataset_name, "finetune_dataset")(settings)
+
+
+def step_generator(seed: int, *key: int) -> np.random.Generator:
+    """The random choices of one step of fine-tuning."""
+    return generator_for(_ITEM, seed, *key)
+
+
+def cycle_order(seed: int, cycle: int, count: int) -> list[int]:
+    """The order in which a cycle of fine-tuning takes the views."""
+    return generator_for(_ORDER, seed, cycle).permutation(count).tolist()
+
+
+def _build(cfg: Any, block: str, training: bool) -> MultiViewDataset:
+    settings = require_dataset(cfg, block)
+    return _find(DATASETS, settings.dataset_name, block)(settings, training)
+
+
+def _find(known: dict[str, type], name: str, block: str) -> type:
+    if name not in known:
+        raise ValueError(f"{block}.dataset_name must be {' or '.join(known)}, got {name!r}")
+    return known[name]
+
+
+def _loader(cfg: Any, dataset: MultiViewDataset, order: Sampler) -> DataLoader:
+    return Loader(
+        dataset,
+        batch_size=None,
+        sampler=order,
+        num_workers=min(cfg.train.num_workers, os.cpu_count() or 1),
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def first_item(loader: DataLoader) -> Item:
+    """The first item of a validation loader's dataset."""
+    return loader.dataset[0]
