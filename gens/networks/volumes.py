@@ -75,3 +75,28 @@ def is_seen(masks: Volumes, points: Float[Tensor, "P 3"]) -> Bool[Tensor, " P"]:
         value = functional.grid_sample(mask, grid, mode="nearest", padding_mode="zeros", align_corners=False)
         seen |= value.flatten() != 0
     return seen
+
+
+def total_variation(volumes: Volumes, masks: Volumes | None = None) -> Float[Tensor, ""]:
+    """How much neighbouring voxels differ, weighed by 1/2 per level; pairs count where both masks are 1.
+
+    All three axes are divided by the number of pairs along the first, as the release does.
+    """
+    total = volumes[0].new_zeros(())
+    for level, volume in enumerate(volumes):
+        mask = torch.ones_like(volume[:, :1]) if masks is None else masks[level]
+        squares = volume.new_zeros(())
+        for axis in (2, 3, 4):
+            pairs = _neighbours(mask, axis)
+            both = pairs[0] * pairs[1]
+            first, second = _neighbours(volume, axis)
+            squares = squares + ((second - first).square() * both).sum()
+            if axis == 2:
+                number = both.sum() + 1e-8
+        total = total + 0.5**level * torch.sqrt(squares / number)
+    return total
+
+
+def _neighbours(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    length = x.shape[axis] - 1
+    return x.narrow(axis, 0, length), x.narrow(axis, 1, length)

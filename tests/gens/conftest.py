@@ -42,7 +42,7 @@ def reference(golden):
     """`reference("scene")` are the arrays of that file as tensors; 8-bit masks become float32."""
 
     def read(name: str) -> dict[str, torch.Tensor]:
-        arrays = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in golden(f"gens/{name}").items()}
+        arrays = {key: torch.as_tensor(np.array(value)) for key, value in golden(f"gens/{name}").items()}
         return {key: value.float() if value.dtype == torch.uint8 else value for key, value in arrays.items()}
 
     return read
