@@ -19,7 +19,9 @@ from xscale_nvs.networks.model import XscaleModel
 from xscale_nvs.tone import tone
 
 CHUNK = 1 << 18  # sub-samples whose features are kept at once
-CPU_SLICE = 1 << 11  # rays that a thread shades at once; fixed, so that sums do not depend on the number of threads
+# Rays that a thread shades at once: an eighth of the chunk within these bounds, whatever the number of threads, so that
+# sums do not depend on it.
+CPU_SLICE = (1 << 8, 1 << 11)
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,13 @@ class Optimizers:
             "exposure": (model.x_embeddings_list, lr_embeddings),
         }
         self._all: dict[str, Any] = {
-            name: torch.optim.Adam(part.parameters(), lr=rate)
+            name: torch.optim.Adam(part.parameters(), lr=rate, fused=True)
             for name, (part, rate) in parts.items()
             if len(list(part.parameters()))
         }
         self._grid = SparseAdam(model.spatial_encoding.spatial_enc.params, lr=lr_embeddings)
         self._all["encoding"] = self._grid
+        self._on_cpu = model.center.device.type == "cpu"
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -70,8 +73,13 @@ class Optimizers:
 
     def step(self) -> None:
         """Change all parameters that have a gradient."""
-        for optimizer in self._all.values():
-            optimizer.step()
+        small = [optimizer.step for optimizer in self._all.values() if optimizer is not self._grid]
+        if self._on_cpu:
+            run_in_threads(small)  # so that tiny operations do not wait for several threads each
+        else:
+            for step in small:
+                step()
+        self._grid.step()
 
     def catch_up(self) -> None:
         """Bring every entry of the grid to the present step; before its values are read from outside."""
@@ -143,7 +151,8 @@ def _shade_chunk(model: XscaleModel, batch: RayBatch, shared: list[Tensor], weig
     if features.is_cuda:
         results = [shade(slice(None))]
     else:
-        results = run_in_threads([lambda part=part: shade(part) for part in _parts(R, CPU_SLICE // V)])
+        size = min(max(V * R // 8, CPU_SLICE[0]), CPU_SLICE[1])
+        results = run_in_threads([lambda part=part: shade(part) for part in _parts(R, size // V)])
     losses, gradients = zip(*results, strict=True)
     of_features, *others = zip(*gradients, strict=True)
     features.backward(torch.cat(of_features, dim=1))

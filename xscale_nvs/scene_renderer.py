@@ -9,6 +9,7 @@ from pathlib import Path
 
 from common.cameras import Camera
 from common.conversion.pictures import pinhole_picture
+from common.conversion.xscale_scene import plain_name
 from common.datasets.scene import Scene
 from common.io.images import write_image
 from common.io.mvsnet_camera import MvsnetCamera, write_mvsnet_camera
@@ -115,8 +116,12 @@ def _write_scene_folder(params: Params, scene: Scene, source_ids: Sequence[int],
     Photographs become PNG files without their lens, so that nothing is lost.
     """
     scene = scene.with_pixel_origin("corner")
-    for position, index in enumerate(source_ids):
-        view, name = scene.views[index], f"V{position:05d}"
+    views = [scene.views[index] for index in source_ids]
+    names = [f"V{position:05d}_{plain_name(view.name)}" for position, view in enumerate(views)]
+    strangers = {path.stem for path in (folder / "images").glob("*.png")} - set(names)
+    if strangers:
+        raise ValueError(f"{folder} holds pictures of another fit, {min(strangers)} for one; choose another folder")
+    for name, view in zip(names, views, strict=True):
         if view.image is None:
             raise ValueError(f"view '{view.name}' has no picture to fit to; choose source views that have one")
         path = folder / "images" / f"{name}.png"

@@ -72,7 +72,7 @@ def compare_weights(model, stored, step):
         assert np.mean(difference <= 2e-5) >= 0.99, key
 
 
-@pytest.mark.parametrize(("chunk", "cpu_slice"), [(40, 2048), (10**6, 30), (7, 3)])
+@pytest.mark.parametrize(("chunk", "cpu_slice"), [(40, (256, 2048)), (10**6, (3, 30)), (7, (3, 3))])
 def test_chunks_and_slices_add_up_to_the_plain_loss(open_case, monkeypatch, chunk, cpu_slice):
     plain, _, batches = open_case("default")
     batch = batches[1]

@@ -115,8 +115,8 @@ def test_a_run_that_is_continued_equals_one_that_was_not_stopped(words, tmp_path
 
 
 def test_a_killed_run_continues_exactly(words, tmp_path):
-    make_trainer(words, "exp_id", "whole", "max_epoch", 40).run()
-    command = [sys.executable, "-m", "xscale_nvs.agents.base", *words, "exp_id", "killed", "max_epoch", "40"]
+    make_trainer(words, "exp_id", "whole", "max_epoch", 20).run()
+    command = [sys.executable, "-m", "xscale_nvs.agents.base", *words, "exp_id", "killed", "max_epoch", "20"]
     folder = tmp_path / "record/experiment/train/state"
     for wanted in ("epoch:00004.pth.tar", "epoch:00012.pth.tar"):
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "2"}, stderr=subprocess.PIPE)
@@ -126,7 +126,7 @@ def test_a_killed_run_continues_exactly(words, tmp_path):
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, process.stderr.read().decode()
         process.stderr.close()
-    make_trainer(words, "exp_id", "killed", "max_epoch", 40).run()
+    make_trainer(words, "exp_id", "killed", "max_epoch", 20).run()
     assert_equal(read_states(folder / "whole"), read_states(folder / "killed"))
 
 
