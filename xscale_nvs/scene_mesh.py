@@ -94,13 +94,6 @@ class SceneMesh:
         xyz, normal = interpolate_at(face, barycentric, self.faces, self._attributes).split(3, dim=-1)
         return SurfacePoints(xyz.contiguous(), _normalise(normal), _normalise(xyz - camera_center))
 
-    def normals_at(
-        self, face: Int32[np.ndarray, " R"], barycentric: Float32[np.ndarray, "R 2"]
-    ) -> Float32[np.ndarray, "R 3"]:
-        """Unit normals at places on the surface, on the CPU; 0 where nothing is seen."""
-        places = torch.from_numpy(face.copy()), torch.from_numpy(barycentric.copy())
-        return _normalise(interpolate_at(*places, self.faces, self.normals)).numpy()
-
 
 def load_mesh(path: Path) -> SceneMesh:
     """Read a mesh in any format that trimesh knows, with trimesh's default processing.

@@ -5,9 +5,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, Int32
 from PIL import Image
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from common.io.atomic import atomic_folder, atomic_path
 from common.io.images import open_rgb
 from common.io.npy_stream import NpyWriter, read_rows
 from common.ops.rasterize import MeshRasterizer
+from xscale_nvs.normal_overlay import lay_normals
 from xscale_nvs.ray_buffers import Samples, bands, see_rows
 from xscale_nvs.ray_cache import write_record
 from xscale_nvs.scene_mesh import SceneMesh
@@ -132,26 +132,12 @@ def _write_colours(task: ViewTask, mesh: SceneMesh, found: list[_Band], folder: 
             strip = np.asarray(image.crop((0, top, width, bottom))).reshape(-1, 3)
             pixels = read_rows(folder / "pixel.npy", band.rays) - top * width
             colours.append(strip.take(pixels, axis=0))
-            blend = _blend(strip, pixels, _normals(mesh, folder, band.rays)).reshape(bottom - top, width, 3)
-            image.paste(Image.fromarray(blend), (0, top))
+            seen = (read_rows(folder / f"{name}.npy", band.rays)[:, 0] for name in ("face", "barycentric"))
+            blend = lay_normals(strip, pixels, *map(np.ascontiguousarray, seen), mesh)
+            image.paste(Image.fromarray(blend.reshape(bottom - top, width, 3)), (0, top))
     rows, columns = task.crop
     if rows or columns:
         image = image.crop((columns, rows, width - columns, height - rows))
     with atomic_path(task.picture) as temporary:
         image.save(temporary, quality=95)
     return colours.checksum
-
-
-def _normals(mesh: SceneMesh, folder: Path, rays: slice) -> Float32[np.ndarray, "R 3"]:
-    """Unit normals of the first sub-sample of some rays that are written already."""
-    face, barycentric = (read_rows(folder / f"{name}.npy", rays)[:, 0] for name in ("face", "barycentric"))
-    return mesh.normals_at(face, barycentric)
-
-
-def _blend(
-    strip: UInt8[np.ndarray, "P 3"], pixels: Int32[np.ndarray, " R"], normals: Float32[np.ndarray, "R 3"]
-) -> UInt8[np.ndarray, "P 3"]:
-    """Thirty percent normals over the photograph (Sec. 3.5); x, y, z are seen in blue, green, red."""
-    overlay = np.full(strip.shape, 127, np.uint8)
-    overlay[pixels] = (normals[:, ::-1] * 127.5 + 127.5).astype(np.uint8)
-    return cv2.addWeighted(strip, 0.7 * 255 / 256, overlay, 0.3, 0.0)
