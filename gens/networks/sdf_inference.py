@@ -31,13 +31,16 @@ class SdfField:
         network: Later changes of its weights have no effect here on a CPU.
         volumes: Regularised, fine to coarse.
         masks: Where they mean something, fine to coarse.
+
+    Attributes:
+        is_on_cpu: Points are evaluated on the CPU, where callers may share the work among threads.
     """
 
     @torch.no_grad()
     def __init__(self, network: SdfNetwork, volumes: Volumes, masks: Volumes):
         self._network, self._volumes, self._masks = network, [volume.detach() for volume in volumes], list(masks)
-        self._device = volumes[0].device
-        self._folded = _FoldedSdf(network, self._volumes) if self._device.type == "cpu" else None
+        self.is_on_cpu = _is_cpu(volumes[0].device)
+        self._folded = _FoldedSdf(network, self._volumes) if self.is_on_cpu else None
 
     def __call__(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, " P"]:
         """Distances, everywhere."""
@@ -90,6 +93,10 @@ def evaluated_points(seen: Bool[Tensor, " P"]) -> Tensor:
     """Indices of the points to evaluate: those that are seen, or the first ten if none is, as the release does."""
     indices = seen.nonzero()[:, 0]
     return indices if len(indices) else torch.arange(min(10, len(seen)), device=seen.device)
+
+
+def _is_cpu(device: torch.device) -> bool:
+    return device.type == "cpu"
 
 
 class _FoldedSdf:
