@@ -3,10 +3,10 @@
     python benchmarks/xscale_training.py
     python benchmarks/xscale_training.py --log2 19 --repeats 5 --skip-plain
 
-Both run the shipped network (16 levels, 8 features, 2^22 entries, width 64) on the CPU: a step of 16,384 rays of 8 views
-and a picture of 960 x 540 pixels without its rasterisation. Straightforward means the paper's program with a hash grid
-in plain tensor operations: all rays at once, codes repeated for every ray, autograd, dense Adam on the whole table.
-Every measurement is a process of its own; the first step, which compiles and takes memory, is not timed.
+Both run the shipped network (16 levels, 8 features, 2^22 entries, width 64) on the CPU: a step of 16,384 rays of 8
+views, and a picture of 960 x 540 pixels without its rasterisation. Straightforward means the paper's program with a
+hash grid in plain tensor operations: all rays at once, codes repeated for every ray, autograd, dense Adam on the
+whole table. Every measurement is a process of its own; the first step, which compiles and takes memory, is not timed.
 """
 
 import argparse
