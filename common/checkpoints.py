@@ -39,7 +39,17 @@ _DAMAGE = (
 )
 _LOGGER = logging.getLogger(__name__)
 # What released checkpoints contain besides tensors: counters and settings. None of these runs code when it is built.
-_HARMLESS = [argparse.Namespace, collections.defaultdict, np.dtype, np.ndarray, dict, list, int, float]
+_HARMLESS = [
+    argparse.Namespace,
+    collections.defaultdict,
+    np.dtype,
+    np.ndarray,
+    nn.ParameterList,
+    dict,
+    list,
+    int,
+    float,
+]
 
 
 def save_checkpoint(path: str | Path, payload: Mapping[str, Any], keep_previous: bool = True) -> None:
@@ -135,8 +145,9 @@ def checksum(payload: Any) -> str:
 
 def remove_leftovers(folder: str | Path) -> None:
     """Remove temporary files that killed processes left in a folder of checkpoints, while no run writes there."""
-    for path in Path(folder).glob(".*-*.pth"):
-        path.unlink(missing_ok=True)
+    for path in Path(folder).glob(".*-*"):
+        if path.suffix in (".pth", ".ckpt"):
+            path.unlink(missing_ok=True)
 
 
 class _Writer:
@@ -231,7 +242,7 @@ def _feed(digest: Any, value: Any) -> None:
         for key, item in value.items():
             _feed(digest, key)
             _feed(digest, item)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple | nn.ParameterList):
         digest.update(f"sequence {len(value)};".encode())
         for item in value:
             _feed(digest, item)

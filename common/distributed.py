@@ -19,12 +19,16 @@ _PATIENCE = timedelta(hours=3)  # the other ranks wait at a collective while ran
 
 
 @contextlib.contextmanager
-def distributed_run(enabled: bool, local_rank: int = 0) -> Iterator[torch.device]:
+def distributed_run(
+    enabled: bool, local_rank: int = 0, use_gpu: bool = True, init_method: str | None = None
+) -> Iterator[torch.device]:
     """Join the other processes for the length of the block; yields the device of this process.
 
     Args:
         enabled: Whether several processes are meant to work together.
         local_rank: From the command line; the environment variable LOCAL_RANK wins.
+        use_gpu: Take a GPU where there is one.
+        init_method: How the processes find each other; None and "env://" take the launcher's environment.
 
     Raises:
         RuntimeError: The environment of a launcher is missing, or is there although `enabled` is off.
@@ -35,7 +39,7 @@ def distributed_run(enabled: bool, local_rank: int = 0) -> Iterator[torch.device
                 f"started as {os.environ['WORLD_SIZE']} processes but the setting distributed is False; "
                 "append 'distributed True'"
             )
-        yield torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        yield torch.device("cuda" if use_gpu and torch.cuda.is_available() else "cpu")
         return
     if "RANK" not in os.environ:
         raise RuntimeError(
@@ -43,10 +47,13 @@ def distributed_run(enabled: bool, local_rank: int = 0) -> Iterator[torch.device
         )
     local_rank = int(os.environ.get("LOCAL_RANK", local_rank))
     device = torch.device("cpu")
-    if torch.cuda.is_available():
+    if use_gpu and torch.cuda.is_available():
         device = torch.device("cuda", local_rank % torch.cuda.device_count())
         torch.cuda.set_device(device)
-    dist.init_process_group(choose_backend(device), timeout=_PATIENCE)
+    ranks = {"rank": int(os.environ["RANK"]), "world_size": int(os.environ.get("WORLD_SIZE", 1))}
+    if init_method in (None, "env://"):
+        init_method, ranks = None, {}
+    dist.init_process_group(choose_backend(device), init_method, timeout=_PATIENCE, **ranks)
     try:
         yield device
     finally:
@@ -62,6 +69,33 @@ def choose_backend(device: torch.device) -> str:
         _LOGGER.warning("%d processes share %d GPU(s), which is slow", local, torch.cuda.device_count())
         return "gloo"
     return "nccl"
+
+
+def launched_processes() -> int:
+    """How many processes a launcher started for this run: torchrun, or SLURM's srun, whose names are translated."""
+    environment = os.environ
+    if "RANK" not in environment and "SLURM_PROCID" in environment and int(environment.get("SLURM_NTASKS", 1)) > 1:
+        environment["RANK"] = environment["SLURM_PROCID"]
+        environment["WORLD_SIZE"] = environment["SLURM_NTASKS"]
+        environment.setdefault("LOCAL_RANK", environment.get("SLURM_LOCALID", "0"))
+        environment.setdefault("MASTER_ADDR", environment.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1"))
+        environment.setdefault("MASTER_PORT", "29500")
+    return int(environment.get("WORLD_SIZE", 1))
+
+
+def mean_over_processes(totals: dict[str, float], count: int, device: torch.device) -> dict[str, float]:
+    """Sums of every process divided by the sum of their counts; the names are the same everywhere.
+
+    Args:
+        totals: Sums of this process.
+        count: How many values it summed; nothing is returned where all counts are 0.
+        device: Of the process group.
+    """
+    values = torch.tensor([*totals.values(), float(count)], dtype=torch.float64, device=device)
+    if is_distributed():
+        dist.all_reduce(values)
+    *sums, number = values.tolist()
+    return {name: total / number for name, total in zip(totals, sums, strict=True)} if number else {}
 
 
 def is_distributed() -> bool:

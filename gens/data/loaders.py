@@ -18,25 +18,24 @@ from common.seeding import generator_for
 from gens.config import require_dataset
 from gens.data.datasets import BMVSDataset, DTUDataset, ItemKey, MultiViewDataset
 from gens.data.finetune_datasets import BMVSDatasetFinetune, DTUDatasetFinetune, FinetuneDataset
-from gens.data.items import Item
 
 DATASETS = {"DTUDataset": DTUDataset, "BMVSDataset": BMVSDataset}
 FINETUNE_DATASETS = {"DTUDatasetFinetune": DTUDatasetFinetune, "BMVSDatasetFinetune": BMVSDatasetFinetune}
 # Streams of random numbers that must not coincide.
-_ORDER, _ITEM = 0, 1
+_ORDER, _ITEM, _NETWORK = 0, 1, 2
 
 
 class TrainingOrder(Sampler[ItemKey]):
     """This process's items of an epoch, as keys, in random order; `start` it anywhere. `length`: items per epoch.
 
     Args:
-        num_items: Of the dataset. With several processes the last, incomplete round is dropped.
+        num_items: Of the dataset. With several processes the last round is filled up with items of the first.
         seed: Of the run.
         process, num_processes: This rank among how many.
     """
 
     def __init__(self, num_items: int, seed: int, process: int = 0, num_processes: int = 1):
-        self.length = num_items // num_processes
+        self.length = -(-num_items // num_processes)
         self._num_items = num_items
         self._seed = seed
         self._process, self._num_processes = process, num_processes
@@ -51,6 +50,7 @@ class TrainingOrder(Sampler[ItemKey]):
 
     def __iter__(self) -> Iterator[ItemKey]:
         order = generator_for(_ORDER, self._seed, self._epoch).permutation(self._num_items)
+        order = np.resize(order, self.length * self._num_processes)
         for position in range(self._position, self.length):
             index = int(order[position * self._num_processes + self._process])
             yield ItemKey(index, (_ITEM, self._seed, self._epoch, position, self._process))
@@ -76,8 +76,6 @@ def build_training_loader(cfg: Any, seed: int) -> DataLoader:
         FileNotFoundError, ValueError: No `train_dataset`, or its data is missing or broken.
     """
     dataset = _build(cfg, "train_dataset", training=True)
-    if len(dataset) < world_size():
-        raise ValueError(f"{world_size()} processes train, but the training data has only {len(dataset)} items")
     return _loader(cfg, dataset, TrainingOrder(len(dataset), seed, rank(), world_size()))
 
 
@@ -96,6 +94,11 @@ def build_finetune_dataset(cfg: Any) -> FinetuneDataset:
 def step_generator(seed: int, *key: int) -> np.random.Generator:
     """The random choices of one step of fine-tuning."""
     return generator_for(_ITEM, seed, *key)
+
+
+def seed_step(seed: int, *key: int) -> None:
+    """Seed what the network draws during one step: jitter of the rays, points of the free space."""
+    torch.manual_seed(int(generator_for(_NETWORK, seed, *key).integers(2**62)))
 
 
 def cycle_order(seed: int, cycle: int, count: int) -> list[int]:
@@ -122,8 +125,3 @@ def _loader(cfg: Any, dataset: MultiViewDataset, order: Sampler) -> DataLoader:
         num_workers=min(cfg.train.num_workers, os.cpu_count() or 1),
         pin_memory=torch.cuda.is_available(),
     )
-
-
-def first_item(loader: DataLoader) -> Item:
-    """The first item of a validation loader's dataset."""
-    return loader.dataset[0]
