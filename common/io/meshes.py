@@ -13,8 +13,14 @@ from common.visualization import to_uint8
 WRITTEN = (".ply", ".glb")
 
 
-def read_mesh(path: str | Path) -> tuple[Float64[np.ndarray, "P 3"], Int32[np.ndarray, "T 3"]]:
-    """Vertices and faces; vertices at the same place are one.
+def read_mesh(
+    path: str | Path, join_vertices: bool = True
+) -> tuple[Float64[np.ndarray, "P 3"], Int32[np.ndarray, "T 3"]]:
+    """Vertices and faces.
+
+    Args:
+        path: The file.
+        join_vertices: Make vertices at the same place one; otherwise they stay as the file has them.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -25,7 +31,7 @@ def read_mesh(path: str | Path) -> tuple[Float64[np.ndarray, "P 3"], Int32[np.nd
     path = Path(path)
     check_data_file(path)
     try:
-        mesh = trimesh.load_mesh(path)
+        mesh = trimesh.load_mesh(path, process=join_vertices)
     except Exception as error:  # trimesh's readers raise anything on broken files
         raise ValueError(f"cannot read the mesh {path}: {type(error).__name__}: {error}") from None
     faces = np.asarray(getattr(mesh, "faces", ()))

@@ -1,11 +1,12 @@
-"""Point clouds as binary PLY files."""
+"""Point clouds as PLY files."""
 
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float64, UInt8
 
 from common.io.atomic import atomic_path
+from common.io.data_files import check_data_file
 
 
 def write_ply(
@@ -28,3 +29,23 @@ def write_ply(
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(("\n".join([*header, "end_header"]) + "\n").encode("ascii"))
         file.write(vertices.tobytes())
+
+
+def read_points(path: str | Path) -> Float64[np.ndarray, "P 3"]:
+    """Positions in a point cloud or mesh file of any format that trimesh reads, in the file's order.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is none, holds no points, or points that are not finite.
+    """
+    import trimesh
+
+    path = Path(path)
+    check_data_file(path)
+    try:
+        points = np.asarray(trimesh.load(path, process=False).vertices, np.float64)
+    except Exception as error:  # trimesh's readers raise anything on broken files
+        raise ValueError(f"cannot read the points {path}: {type(error).__name__}: {error}") from None
+    if not len(points) or not np.isfinite(points).all():
+        raise ValueError(f"{path} holds no points, or points that are not finite; fetch or write it again")
+    return points

@@ -1,16 +1,20 @@
-"""The DTU test scans on disk: meshes, masks and cameras in, cut meshes out."""
+"""The DTU test scans on disk: cutting their meshes, and scoring what was cut."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool
 from tqdm import tqdm
 
+from common.datasets.dtu_ground_truth import read_dtu_ground_truth
 from common.io.images import read_pixels
 from common.io.meshes import read_mesh, write_mesh
 from common.io.mvsnet_camera import read_mvsnet_camera
+from common.io.point_clouds import read_points
+from common.metrics.meshes import MeshProtocol, MeshScores, sample_faces, score_dtu
 from common.renderer import SurfaceMesh
 from gens.evaluation.mask_cleaning import Camera, Mesh, cut_by_masks, cut_by_sight, dilate
 
@@ -59,8 +63,55 @@ def clean_scans(
             clean_scan(_find_mesh(out_dir, pattern, scan), out_dir / "final", scan, cameras, masks)
         except (ValueError, FileNotFoundError) as error:
             failures.append(f"scan{scan}: {error}")
-    if failures:
-        raise ValueError(f"{len(failures)} of {len(scans)} scans were not cleaned: " + "; ".join(failures))
+    _raise_failures(failures, len(scans), "cleaned")
+
+
+def evaluate_scans(
+    dataset_dir: str | Path,
+    out_dir: str | Path,
+    mode: Literal["mesh", "pcd"],
+    protocol: MeshProtocol,
+    seed: int = 0,
+    scans: Sequence[int] = TEST_SCANS,
+) -> dict[int, MeshScores]:
+    """Score every scan and print the scores; one that fails does not stop the others.
+
+    Args:
+        dataset_dir: Ground truth, see `common/datasets/dtu_ground_truth.py`.
+        out_dir: Has `meshes/final/scan<N>.ply` (or `pcd/scan<N>.ply`).
+        mode: Whether meshes or point clouds are scored.
+        protocol: The definition.
+        seed: Of the order in which points are thinned.
+        scans: Numbers.
+
+    Returns:
+        Scores by scan.
+
+    Raises:
+        ValueError: Scans failed; the sentence has their reasons.
+    """
+    folder = Path(out_dir) / ("meshes/final" if mode == "mesh" else "pcd")
+    scores, failures = {}, []
+    for scan in tqdm(scans, "dtu_eval", unit="scan"):
+        try:
+            truth = read_dtu_ground_truth(dataset_dir, scan)
+            scores[scan] = score_dtu(
+                _points_to_score(folder / f"scan{scan}.ply", mode, protocol), truth, protocol, seed
+            )
+        except (ValueError, FileNotFoundError) as error:
+            failures.append(f"scan{scan}: {error}")
+            continue
+        found = scores[scan]
+        tqdm.write(f"{scan} {found.accuracy} {found.completeness} {found.overall}")
+    if scores:
+        means = [
+            float(np.mean([getattr(found, name) for found in scores.values()]))
+            for name in ("accuracy", "completeness", "overall")
+        ]
+        only = f" (of {len(scores)} of {len(scans)} scans)" if failures else ""
+        tqdm.write(f"final result{only}\n{means[0]} {means[1]} {means[2]}\n{protocol.describe()}")
+    _raise_failures(failures, len(scans), "scored")
+    return scores
 
 
 def clean_scan(
@@ -116,3 +167,18 @@ def _find_mesh(folder: Path, pattern: str, scan: int) -> Path:
 def _write(path: Path, mesh: Mesh) -> None:
     vertices, faces = mesh
     write_mesh(path, SurfaceMesh(torch.from_numpy(vertices), torch.from_numpy(np.asarray(faces, np.int64))))
+
+
+def _points_to_score(path: Path, mode: Literal["mesh", "pcd"], protocol: MeshProtocol) -> np.ndarray:
+    if not path.is_file():
+        where = "run gens/evaluation/clean_meshes.py first, or give --out_dir" if mode == "mesh" else "give --out_dir"
+        raise FileNotFoundError(f"no reconstruction {path}; {where}")
+    # Every vertex of the file counts as a sample, doubled ones too.
+    return (
+        sample_faces(*read_mesh(path, join_vertices=False), protocol.density) if mode == "mesh" else read_points(path)
+    )
+
+
+def _raise_failures(failures: list[str], total: int, what: str) -> None:
+    if failures:
+        raise ValueError(f"{len(failures)} of {total} scans were not {what}: " + "; ".join(failures))

@@ -41,3 +41,11 @@ def test_a_mesh_without_faces_or_of_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"ends in \.ply or \.glb"):
         write_mesh(tmp_path / "mesh.stl", SurfaceMesh(VERTICES, FACES))
     assert not list(tmp_path.iterdir())
+
+
+def test_doubled_vertices_may_stay(tmp_path):
+    mesh = trimesh.Trimesh(VERTICES.numpy(), FACES.numpy(), process=False)
+    mesh.export(tmp_path / "mesh.ply")
+    vertices, faces = read_mesh(tmp_path / "mesh.ply", join_vertices=False)
+    np.testing.assert_allclose(vertices, VERTICES, atol=1e-4)
+    assert (faces == FACES.numpy()).all()
