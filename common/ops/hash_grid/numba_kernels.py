@@ -1,12 +1,10 @@
 """CPU kernels of the hash encoding of points with three coordinates, float32.
 
 A level's table is far larger than a core's cache, so a kernel first computes where a block of points will read and asks
-for that memory, then reads it. Levels are outermost over a few thousand points: their output stays in the cache.
+for that memory, then reads it. Levels are outermost over a few hundred points: their features stay in the cache.
 
 `levels` is the int64 table `L 3` of offset, size (entries) and resolution; corner k of a cell has the bits (x, y, z).
 """
-
-from functools import partial
 
 import numpy as np
 import torch
@@ -17,31 +15,24 @@ from common.ops._compile import device_function, kernel, launch
 from common.ops._intrinsics import add_scaled_8, prefetch
 from common.ops.hash_grid.layout import HashGridLayout
 from common.ops.hash_grid.reference import PRIMES
-from common.parallel import run_in_threads
 
 BLOCK = 64  # points whose reads are under way at once
-CHUNK = 4096  # points encoded level by level
+CHUNK = 512  # points encoded level by level
 CORNERS = 8
 _PRIME_Y, _PRIME_Z = PRIMES[1:]
 
 
 def forward(x: Tensor, parameters: Tensor, layout: HashGridLayout, smooth: bool) -> Tensor:
     """Features `N L*F`."""
-    features = x.new_zeros(len(x), layout.num_features)
+    features = x.new_empty(len(x), layout.num_features)
     launch(_forward_kernel, len(x), x, parameters, *_sizes(layout), smooth, features.view(-1))
     return features
 
 
 def backward_table(x: Tensor, grad: Tensor, layout: HashGridLayout, smooth: bool, grad_parameters: Tensor) -> None:
     """Add the gradient of the parameters. A level has one thread: no two threads write to the same place."""
-    arrays = [each.numpy() if isinstance(each, Tensor) else each for each in (x, grad.view(-1), *_sizes(layout))]
-    finest_first = range(layout.n_levels - 1, -1, -1)  # the slowest ones
-    run_in_threads(
-        [
-            partial(_backward_table_kernel, level, level + 1, *arrays, smooth, grad_parameters.numpy())
-            for level in finest_first
-        ]
-    )
+    parts = min(torch.get_num_threads(), layout.n_levels)
+    launch(_backward_table_kernel, parts, parts, x, grad.view(-1), *_sizes(layout), smooth, grad_parameters)
 
 
 def backward_points(x: Tensor, grad: Tensor, parameters: Tensor, layout: HashGridLayout, smooth: bool) -> Tensor:
@@ -127,10 +118,10 @@ def _add_scaled(y, first_y, x, first_x, factor, count):
 
 @kernel
 def _forward_kernel(start, stop, x, table, levels, scales, features, smooth, out):
-    """Add the features `N*L*F`, for a range of points."""
+    """Features `N*L*F`, for a range of points."""
     cell, index = np.empty((3, BLOCK), np.uint32), np.empty((CORNERS, BLOCK), np.uint32)
     axis, weight = np.empty((2, 3, BLOCK), np.float32), np.empty((CORNERS, BLOCK), np.float32)
-    width = features * len(levels)
+    total, width = np.empty(BLOCK * features, np.float32), features * len(levels)
     for chunk in range(start, stop, CHUNK):
         end = min(chunk + CHUNK, stop)
         for level in range(len(levels)):
@@ -140,31 +131,37 @@ def _forward_kernel(start, stop, x, table, levels, scales, features, smooth, out
                 _weights(x, first, count, scales[level], smooth, cell, axis, weight)
                 _indices(cell, count, levels[level], index)
                 _prefetch_entries(table, origin, features, index, count)
+                total[:] = 0
                 for j in range(count):
-                    place = (first + j) * width + column
                     for k in range(CORNERS):
                         entry = origin + np.int64(index[k, j]) * features
-                        _add_scaled(out, place, table, entry, weight[k, j], features)
+                        _add_scaled(total, j * features, table, entry, weight[k, j], features)
+                for j in range(count):
+                    for c in range(features):
+                        out[(first + j) * width + column + c] = total[j * features + c]
 
 
 @kernel
-def _backward_table_kernel(start, stop, x, grad, levels, scales, features, smooth, grad_table):
-    """Add the gradient of the parameters, for a range of levels."""
+def _backward_table_kernel(start, stop, parts, x, grad, levels, scales, features, smooth, grad_table):
+    """Add the gradient of the parameters, for a range of parts: every `parts`-th level, so that all take as long."""
     cell, index = np.empty((3, BLOCK), np.uint32), np.empty((CORNERS, BLOCK), np.uint32)
     axis, weight = np.empty((2, 3, BLOCK), np.float32), np.empty((CORNERS, BLOCK), np.float32)
     width = features * len(levels)
-    for level in range(start, stop):
-        origin, column = levels[level, 0] * features, level * features
-        for first in range(0, len(x), BLOCK):
-            count = min(BLOCK, len(x) - first)
-            _weights(x, first, count, scales[level], smooth, cell, axis, weight)
-            _indices(cell, count, levels[level], index)
-            _prefetch_entries(grad_table, origin, features, index, count)
-            for j in range(count):
-                place = (first + j) * width + column
-                for k in range(CORNERS):
-                    entry = origin + np.int64(index[k, j]) * features
-                    _add_scaled(grad_table, entry, grad, place, weight[k, j], features)
+    for part in range(start, stop):
+        for chunk in range(0, len(x), CHUNK):
+            end = min(chunk + CHUNK, len(x))
+            for level in range(part, len(levels), parts):
+                origin, column = levels[level, 0] * features, level * features
+                for first in range(chunk, end, BLOCK):
+                    count = min(BLOCK, end - first)
+                    _weights(x, first, count, scales[level], smooth, cell, axis, weight)
+                    _indices(cell, count, levels[level], index)
+                    _prefetch_entries(grad_table, origin, features, index, count)
+                    for j in range(count):
+                        place = (first + j) * width + column
+                        for k in range(CORNERS):
+                            entry = origin + np.int64(index[k, j]) * features
+                            _add_scaled(grad_table, entry, grad, place, weight[k, j], features)
 
 
 @kernel
