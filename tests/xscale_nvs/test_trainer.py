@@ -118,14 +118,15 @@ def test_a_killed_run_continues_exactly(words, tmp_path):
     make_trainer(words, "exp_id", "whole", "max_epoch", 20).run()
     command = [sys.executable, "-m", "xscale_nvs.agents.base", *words, "exp_id", "killed", "max_epoch", "20"]
     folder = tmp_path / "record/experiment/train/state"
-    for wanted in ("epoch:00004.pth.tar", "epoch:00012.pth.tar"):
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "2"}, stderr=subprocess.PIPE)
-        deadline = time.monotonic() + 120
-        while process.poll() is None and not (folder / "killed" / wanted).is_file() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, process.stderr.read().decode()
-        process.stderr.close()
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "2"}, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if (folder / "killed/epoch:00006.pth.tar").is_file():
+            break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, process.stderr.read().decode()
+    process.stderr.close()
     make_trainer(words, "exp_id", "killed", "max_epoch", 20).run()
     assert_equal(read_states(folder / "whole"), read_states(folder / "killed"))
 

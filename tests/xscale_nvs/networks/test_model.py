@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.ops.hash_grid import HashGridLayout
+from common.ops.hash_grid import HashGridLayout, module
 from xscale_nvs.networks.model import XscaleModel, build_model
 from xscale_nvs.parameters import load_params
 
@@ -85,8 +85,9 @@ def test_a_code_that_does_not_exist_is_refused():
 
 
 @pytest.mark.parametrize(("variant", "overrides"), [("default", []), ("no_exposure", ["use_exp_emb", "False"])])
-def test_names_and_shapes_are_the_released_ones_in_order(variant, overrides):
+def test_names_and_shapes_are_the_released_ones_in_order(variant, overrides, monkeypatch):
     manifest = json.loads(MANIFEST.read_text())[variant]
-    with torch.device("meta"):  # the shipped table has 1.4 GB
-        model = build_model(load_params(overrides=overrides))
+    # The shipped table has 1.4 GB, of which only the length matters here.
+    monkeypatch.setattr(module, "zeros_on_demand", lambda length: torch.empty(length, device="meta"))
+    model = build_model(load_params(overrides=overrides))
     assert [(name, list(value.shape)) for name, value in model.state_dict().items()] == list(manifest.items())
