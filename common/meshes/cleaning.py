@@ -1,12 +1,15 @@
 """What to keep of a mesh: what cameras see first, large components, and vertices that are used."""
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int64
 
+from common.cameras import Camera
 from common.ops.rasterize.embree import RAYS_AT_ONCE, RayCaster
 from common.parallel import run_in_threads
+from common.synthetic.ray_casting import camera_rays
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -74,3 +77,30 @@ def keep_faces(
     """The mesh of some faces, without the vertices that none of them uses."""
     used, renumbered = without_unused(faces[kept], len(vertices))
     return vertices[used], renumbered
+
+
+def faces_seen_by(
+    vertices: Float[np.ndarray, "P 3"],
+    faces: Int[np.ndarray, "T 3"],
+    cameras: Sequence[Camera],
+    fewest_cameras: int = 1,
+    rays_per_pixel: int = 2,
+) -> Bool[np.ndarray, " T"]:
+    """Faces that at least so many cameras see first.
+
+    Args:
+        vertices: World frame.
+        faces: Corners of each triangle.
+        cameras: Their depth bounds do not matter.
+        fewest_cameras: At least 1.
+        rays_per_pixel: Along each side of a pixel; triangles much smaller than the distance of rays are missed.
+    """
+    caster = RayCaster(vertices, faces)
+    count = np.zeros(len(faces), np.int64)
+    for camera in cameras:
+        x, y = (
+            (np.arange(rays_per_pixel * side) + 0.5) / rays_per_pixel - 0.5 for side in (camera.width, camera.height)
+        )
+        matrices = (matrix.detach().cpu().double().numpy() for matrix in (camera.intrinsics, camera.world_to_cam))
+        count += first_hit_faces(caster, len(faces), *camera_rays(*matrices, x, y))
+    return count >= fewest_cameras
