@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gens.networks.volumes import level_projections
+from gens.networks.volumes import level_intrinsics
 
 
 class SourceViews(NamedTuple):
@@ -50,7 +50,8 @@ def source_views(
     cam_to_world: Float[Tensor, "V 4 4"],
 ) -> SourceViews:
     """All views but the first, which is the reference."""
-    projections = [level_projections(intrinsics[1:], cam_to_world[1:], level) for level in range(len(features))]
+    world_to_cam = torch.linalg.inv(cam_to_world[1:])[:, :3]
+    projections = [level_intrinsics(intrinsics[1:], level) @ world_to_cam for level in range(len(features))]
     centers = cam_to_world[:, :3, 3]
     return SourceViews(images[1:], [maps[1:] for maps in features], projections, centers[1:], centers[0])
 

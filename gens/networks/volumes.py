@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from common.cameras import invert_rigid, scale_intrinsics
+from common.cameras import scale_intrinsics
 from common.ops.grid_sample import grid_sample
 from common.ops.view_statistics import view_statistics
 from common.ops.volume_sampling import sample_volume
@@ -19,12 +19,9 @@ from common.ops.volume_sampling import sample_volume
 Volumes = Sequence[Float[Tensor, "1 _ _ _ _"]]
 
 
-def level_projections(
-    intrinsics: Float[Tensor, "V 4 4"], cam_to_world: Float[Tensor, "V 4 4"], level: int
-) -> Float[Tensor, "V 3 4"]:
-    """World to homogeneous pixels of the feature maps of a level."""
-    world_to_cam = invert_rigid(cam_to_world)
-    return scale_intrinsics(intrinsics[:, :3, :3], 0.5**level) @ world_to_cam[:, :3]
+def level_intrinsics(intrinsics: Float[Tensor, "V 4 4"], level: int) -> Float[Tensor, "V 3 3"]:
+    """Intrinsics of the feature maps of a level."""
+    return scale_intrinsics(intrinsics[:, :3, :3], 0.5**level)
 
 
 def build_volumes(
@@ -42,9 +39,10 @@ def build_volumes(
         dims: Voxels along an axis, fine to coarse.
     """
     volumes, masks = [], []
+    world_to_cam = torch.linalg.inv(cam_to_world)
     for level, (maps, dim) in enumerate(zip(features, dims, strict=True)):
         axis = torch.linspace(-1, 1, dim, device=maps.device, dtype=maps.dtype)
-        volume, count = view_statistics(maps, level_projections(intrinsics, cam_to_world, level), (axis,) * 3)
+        volume, count = view_statistics(maps, level_intrinsics(intrinsics, level), world_to_cam, (axis,) * 3)
         volumes.append(volume[None])
         masks.append((count > 1).to(maps.dtype)[None, None])
     return volumes, masks

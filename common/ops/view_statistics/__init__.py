@@ -1,8 +1,7 @@
 """Mean and variance of what posed views show at the voxels of a world-aligned volume.
 
-A voxel X projects to z (u, v, 1) = M X + m with M, m = `projection`; a view sees it where z > 0 and the pixel lies
-between the centres of the outermost pixels. Features f are read there by bilinear interpolation. Over the n views that
-see the voxel
+A view sees a voxel that projects, in front of it, to a pixel between the centres of the outermost ones. Features f are
+read there by bilinear interpolation. Over the n views that see the voxel
 
     mean = 1/n sum f        variance = 1/n sum f^2 - mean^2        both 0 where no view sees it
 
@@ -25,7 +24,8 @@ Axes = tuple[Float[Tensor, " X"], Float[Tensor, " Y"], Float[Tensor, " Z"]]
 
 def view_statistics(
     features: Float[Tensor, "V C H W"],
-    projection: Float[Tensor, "V 3 4"],
+    intrinsics: Float[Tensor, "V 3 3"],
+    world_to_cam: Float[Tensor, "V 4 4"],
     axes: Axes,
     backend: Backend = "auto",
 ) -> tuple[Float[Tensor, "2*C X Y Z"], UInt8[Tensor, "X Y Z"]]:
@@ -35,30 +35,35 @@ def view_statistics(
 
     Args:
         features: Of the views.
-        projection: World to homogeneous pixels of `features`.
+        intrinsics: At the size of `features`.
+        world_to_cam: Of the views.
         axes: World coordinates of the voxels' centres along each axis.
         backend: See `common.ops`.
     """
-    chosen = choose("view_statistics", backend, (features, projection, *axes), ("numba",))
-    projection = projection.detach()
+    chosen = choose("view_statistics", backend, (features, intrinsics, world_to_cam, *axes), ("numba",))
+    intrinsics, world_to_cam = intrinsics.detach().contiguous(), world_to_cam.detach().contiguous()
     if chosen == "torch":
-        return _view_statistics_torch(features, projection, axes)
+        return _view_statistics_torch(features, intrinsics, world_to_cam, axes)
     maps = features.permute(0, 2, 3, 1).contiguous()
-    volume, count = _ViewStatistics.apply(maps, projection.contiguous(), *axes, _kernels(chosen))
+    volume, count = _ViewStatistics.apply(maps, _kernels(chosen), intrinsics, world_to_cam, *axes)
     return volume.permute(3, 0, 1, 2), count
 
 
 def _view_statistics_torch(
-    features: Float[Tensor, "V C H W"], projection: Float[Tensor, "V 3 4"], axes: Axes
+    features: Float[Tensor, "V C H W"],
+    intrinsics: Float[Tensor, "V 3 3"],
+    world_to_cam: Float[Tensor, "V 4 4"],
+    axes: Axes,
 ) -> tuple[Float[Tensor, "2*C X Y Z"], UInt8[Tensor, "X Y Z"]]:
     C, H, W = features.shape[1:]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     size = points.new_tensor([W - 1, H - 1])
     total = squares = features.new_zeros(C, *points.shape[:3])
     count = torch.zeros(points.shape[:3], dtype=torch.uint8, device=features.device)
-    for view, matrix in zip(features, projection, strict=True):
-        homogeneous = points @ matrix[:, :3].mT + matrix[:, 3]
-        grid = homogeneous[..., :2] / (homogeneous[..., 2:] + 1e-8) * (2 / size) - 1
+    for view, to_pixel, to_cam in zip(features, intrinsics, world_to_cam, strict=True):
+        # In two steps: released weights amplify the rounding of positions, which a single matrix would change.
+        homogeneous = (points @ to_cam[:3, :3].mT + to_cam[:3, 3]) @ to_pixel.mT
+        grid = 2 * (homogeneous[..., :2] / (homogeneous[..., 2:] + 1e-8)) / size - 1
         seen = (grid.abs() <= 1).all(dim=-1) & (homogeneous[..., 2] > 0)
         shown = grid_sample(view[None], grid[None], align_corners=True)[0] * seen
         total, squares, count = total + shown, squares + shown.square(), count + seen
@@ -73,16 +78,14 @@ def _kernels(backend: str) -> ModuleType:
 
 
 class _ViewStatistics(torch.autograd.Function):
-    """Maps `V H W C`, projection `V 3 4` and three axes to volume `X Y Z 2C` and count `X Y Z`."""
+    """Maps `V H W C` and the geometry to volume `X Y Z 2C` and count `X Y Z`."""
 
     @staticmethod
-    def forward(
-        ctx, maps: Tensor, projection: Tensor, x: Tensor, y: Tensor, z: Tensor, kernels: ModuleType
-    ) -> tuple[Tensor, Tensor]:
-        volume = maps.new_empty(len(x), len(y), len(z), 2 * maps.shape[-1])
+    def forward(ctx, maps: Tensor, kernels: ModuleType, *geometry: Tensor) -> tuple[Tensor, Tensor]:
+        volume = maps.new_empty(*[len(axis) for axis in geometry[2:]], 2 * maps.shape[-1])
         count = torch.empty(volume.shape[:3], dtype=torch.uint8)
-        kernels.statistics_forward(maps, projection, (x, y, z), volume, count)
-        ctx.save_for_backward(maps, projection, x, y, z, volume, count)
+        kernels.statistics_forward(maps, geometry, volume, count)
+        ctx.save_for_backward(maps, volume, count, *geometry)
         ctx.kernels = kernels
         ctx.mark_non_differentiable(count)
         return volume, count
@@ -90,7 +93,7 @@ class _ViewStatistics(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        maps, projection, x, y, z, volume, count = ctx.saved_tensors
+        maps, volume, count, *geometry = ctx.saved_tensors
         grad_maps = torch.zeros_like(maps)
-        ctx.kernels.statistics_backward(grad.contiguous(), maps, projection, (x, y, z), volume, count, grad_maps)
-        return grad_maps, None, None, None, None, None
+        ctx.kernels.statistics_backward(grad.contiguous(), maps, tuple(geometry), volume, count, grad_maps)
+        return (grad_maps, *[None] * 6)

@@ -1,7 +1,7 @@
 """CPU kernels of the statistics over views, channels innermost.
 
-Arrays: maps `V H W C`, projection `V 3 4`, axes `X`, `Y`, `Z`, volume `X Y Z 2C`, count `X Y Z`. Positions are float64,
-what is done per channel has the arrays' own type. Elements are indexed in place: a slice of an array costs more than
+Arrays: maps `V H W C`, intrinsics `V 3 3`, world_to_cam `V 4 4`, axes `X`, `Y`, `Z`, volume `X Y Z 2C`, count `X Y Z`.
+Everything is computed in the arrays' own type. Elements are indexed in place: a slice of an array costs more than
 what is done with it here.
 """
 
@@ -12,41 +12,51 @@ from common.ops._compile import device_function, kernel, launch
 
 
 @device_function
-def _pixel(m, v, x, y, z, width, height):
-    """Whether a view sees a point, and at which pixel; NaN is not seen."""
-    depth = m[v, 2, 0] * x + m[v, 2, 1] * y + m[v, 2, 2] * z + m[v, 2, 3]
+def _pixel(k, m, v, x, y, z, width, height):
+    """Whether a view sees a point, and at which pixel; NaN is not seen.
+
+    One rounding after the other as in `_view_statistics_torch`: the pixel is normalised and brought back.
+    """
+    cast = k.dtype.type
+    a = m[v, 0, 0] * x + m[v, 0, 1] * y + m[v, 0, 2] * z + m[v, 0, 3]
+    b = m[v, 1, 0] * x + m[v, 1, 1] * y + m[v, 1, 2] * z + m[v, 1, 3]
+    c = m[v, 2, 0] * x + m[v, 2, 1] * y + m[v, 2, 2] * z + m[v, 2, 3]
+    depth = k[v, 2, 0] * a + k[v, 2, 1] * b + k[v, 2, 2] * c
     if not depth > 0:
-        return False, 0.0, 0.0
-    scale = 1 / (depth + 1e-8)
-    px = (m[v, 0, 0] * x + m[v, 0, 1] * y + m[v, 0, 2] * z + m[v, 0, 3]) * scale
-    py = (m[v, 1, 0] * x + m[v, 1, 1] * y + m[v, 1, 2] * z + m[v, 1, 3]) * scale
-    return px >= 0 and px <= width - 1 and py >= 0 and py <= height - 1, px, py
+        return False, cast(0), cast(0)
+    one, half = cast(1), cast(0.5)
+    right, bottom = cast(width - 1), cast(height - 1)
+    below = depth + cast(1e-8)
+    px = np.divide(cast(2) * np.divide(k[v, 0, 0] * a + k[v, 0, 1] * b + k[v, 0, 2] * c, below), right) - one
+    py = np.divide(cast(2) * np.divide(k[v, 1, 0] * a + k[v, 1, 1] * b + k[v, 1, 2] * c, below), bottom) - one
+    is_seen = px >= -one and px <= one and py >= -one and py <= one
+    return is_seen, (px + one) * half * right, (py + one) * half * bottom
 
 
 @device_function
 def _corners(px, py, width, height):
     """Corners x0, x1, y0, y1 of a pixel inside the map and the weights of 00, 01, 10, 11 (row, column)."""
-    x0, y0 = int(px), int(py)
+    x0, y0 = min(int(px), width - 1), min(int(py), height - 1)
     fx, fy = px - x0, py - y0
     x1, y1 = min(x0 + 1, width - 1), min(y0 + 1, height - 1)
     return x0, x1, y0, y1, (1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx
 
 
 @kernel
-def _statistics_forward_kernel(start, stop, maps, projection, x_axis, y_axis, z_axis, volume, count):
+def _statistics_forward_kernel(start, stop, maps, intrinsics, world_to_cam, x_axis, y_axis, z_axis, volume, count):
     """Statistics of a range of (x, y) columns."""
     V, H, W, C = maps.shape
     Y, Z = volume.shape[1], volume.shape[2]
     cast = maps.dtype.type
     for column in range(start, stop):
         i, j = column // Y, column % Y
-        x, y = float(x_axis[i]), float(y_axis[j])
+        x, y = x_axis[i], y_axis[j]
         for k in range(Z):
             for c in range(2 * C):
                 volume[i, j, k, c] = 0
             number = 0
             for v in range(V):
-                seen, px, py = _pixel(projection, v, x, y, float(z_axis[k]), W, H)
+                seen, px, py = _pixel(intrinsics, world_to_cam, v, x, y, z_axis[k], W, H)
                 if seen:
                     number += 1
                     x0, x1, y0, y1, w00, w01, w10, w11 = _corners(px, py, W, H)
@@ -69,7 +79,9 @@ def _statistics_forward_kernel(start, stop, maps, projection, x_axis, y_axis, z_
 
 
 @kernel
-def _statistics_backward_kernel(start, stop, grad, maps, projection, x_axis, y_axis, z_axis, volume, count, grad_maps):
+def _statistics_backward_kernel(
+    start, stop, grad, maps, intrinsics, world_to_cam, x_axis, y_axis, z_axis, volume, count, grad_maps
+):
     """Add the gradient of the maps of a range of views: of f it is (g_mean + 2 (f - mean) g_variance) / n."""
     H, W, C = maps.shape[1:]
     X, Y, Z = count.shape
@@ -78,8 +90,8 @@ def _statistics_backward_kernel(start, stop, grad, maps, projection, x_axis, y_a
         for i in range(X):
             for j in range(Y):
                 for k in range(Z):
-                    x, y, z = float(x_axis[i]), float(y_axis[j]), float(z_axis[k])
-                    seen, px, py = _pixel(projection, v, x, y, z, W, H)
+                    x, y, z = x_axis[i], y_axis[j], z_axis[k]
+                    seen, px, py = _pixel(intrinsics, world_to_cam, v, x, y, z, W, H)
                     if not seen:
                         continue
                     x0, x1, y0, y1, w00, w01, w10, w11 = _corners(px, py, W, H)
@@ -100,16 +112,17 @@ def _statistics_backward_kernel(start, stop, grad, maps, projection, x_axis, y_a
                         grad_maps[v, y1, x1, c] += w11 * g
 
 
-Axes = tuple[Tensor, Tensor, Tensor]
+# Intrinsics, world_to_cam, then the three axes.
+Geometry = tuple[Tensor, ...]
 
 
-def statistics_forward(maps: Tensor, projection: Tensor, axes: Axes, volume: Tensor, count: Tensor) -> None:
+def statistics_forward(maps: Tensor, geometry: Geometry, volume: Tensor, count: Tensor) -> None:
     """Fill `volume` and `count`."""
-    launch(_statistics_forward_kernel, count[..., 0].numel(), maps, projection, *axes, volume, count)
+    launch(_statistics_forward_kernel, count[..., 0].numel(), maps, *geometry, volume, count)
 
 
 def statistics_backward(
-    grad: Tensor, maps: Tensor, projection: Tensor, axes: Axes, volume: Tensor, count: Tensor, grad_maps: Tensor
+    grad: Tensor, maps: Tensor, geometry: Geometry, volume: Tensor, count: Tensor, grad_maps: Tensor
 ) -> None:
     """Add to `grad_maps`; the work is shared by views, so that no two threads write to the same place."""
-    launch(_statistics_backward_kernel, len(maps), grad, maps, projection, *axes, volume, count, grad_maps)
+    launch(_statistics_backward_kernel, len(maps), grad, maps, *geometry, volume, count, grad_maps)
