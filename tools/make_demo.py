@@ -1,6 +1,6 @@
 """Render held-out views with every method that is ready and show them on one page.
 
-    python tools/make_demo.py --output demo                              two generated scenes
+    python tools/make_demo.py --output demo                              generated scenes
     python tools/make_demo.py --scene my_photos --output demo_photos     your own posed photographs, in any layout
 
 The page is `index.html` in the output folder: one file that opens offline. `results.json` beside it has every number.
@@ -17,12 +17,14 @@ import torch
 from tqdm import tqdm
 
 import gefu
+import xscale_nvs
 from common.baselines.nearest_view import NearestView
+from common.baselines.painted_mesh import uv_texture, vertex_colors
 from common.baselines.plane_sweep_blending import PlaneSweepBlending
 from common.demo.blocks import page_html
 from common.demo.compare import Contestant, compare
 from common.demo.report import MethodSection, build_section, numbers
-from common.demo.scenes import NUM_SOURCES, DemoScene, generated_scene, own_scene
+from common.demo.scenes import NUM_SOURCES, DemoScene, generated_scene, generated_town, own_scene
 from common.entry_point import run_command
 from common.io.atomic import atomic_path
 from common.metrics.lpips import Lpips, load_lpips
@@ -32,13 +34,25 @@ SEEDS = (1, 2)  # training uses seeds from 1000 on
 SIZE = (320, 256)
 PROTOCOL = find_protocol("standard")
 TITLE = "Polyview demo"
-LEAD = "New views of scenes that nobody was trained on, from three photographs each, beside the photograph held out."
+LEAD = "New views of generated scenes and of your own photographs, beside the photographs that were held out."
 FOOT = "One run of tools/make_demo.py made every number and picture of this page; results.json has the numbers."
 GEFU_LEAD = (
     "GeFu (Liu et al., CVPR 2024) renders a new view in one forward pass: a coarse and a fine plane sweep over learned "
     "features give geometry, two decoders give colours, and both are fused by how well they fit the photographs.",
     "It is compared in the same run with two classical ways that need no training: the nearest photograph as it is, "
     "and a plane sweep with semi-global matching and visibility-aware blending.",
+)
+TOWN_SEED, TOWN_SIZE, TOWN_VIEWS = 1, (480, 270), 27
+XSCALE_CONFIG = "configs/small_scene.py"
+XSCALE_OVERRIDES = ("max_epoch", "200", "log2_hashmap_size", "15", "random_view_batch_size", "4", "seed", "1")
+XSCALE_LEAD = (
+    "XScale-NVS (Wang et al., CVPR 2024) paints a mesh that photogrammetry made: a hash grid is read where a ray meets "
+    "the surface, and a small network turns what it holds, and the direction of the ray, into colour. Detail can be "
+    "far finer than the triangles, and highlights may move with the camera.",
+    "It is fitted here to the photographs of one scene, on this machine, in the time that the table calls Prepare, and "
+    "compared with two ways to paint the same mesh with colours that do not depend on the view: one per vertex, and "
+    "a texture that takes as many bytes as the model of XScale-NVS. Both are least-squares fits to all pixels of the "
+    "same photographs.",
 )
 BASELINES = (
     Contestant("plane_sweep", "Plane-sweep blending", PlaneSweepBlending, is_baseline=True),
@@ -52,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _check_weights(options.weights)
     scenes = _scenes(options)
     methods = _methods(options, scenes)
+    if options.scene is None:
+        methods.append(xscale_section(options.output / "data", options.frames))
     sections = [build_section(method, options.output) for method in methods]
     results = {method.key: numbers(method) for method in methods}
     with atomic_path(options.output / "results.json") as path:
@@ -93,6 +109,36 @@ def _methods(options: argparse.Namespace, scenes: list[DemoScene]) -> list[Metho
     contestants = [gefu_contestant, *BASELINES]
     found = compare(contestants, scenes, PROTOCOL, lpips=lpips, lpips_missing=missing, with_video=options.frames > 0)
     return [MethodSection("gefu", "GeFu", GEFU_LEAD, found)]
+
+
+def xscale_section(
+    data: Path,
+    frames: int,
+    size: tuple[int, int] = TOWN_SIZE,
+    num_views: int = TOWN_VIEWS,
+    overrides: tuple[str, ...] = (),
+) -> MethodSection:
+    """XScale-NVS on a generated town, fitted during the comparison.
+
+    Args:
+        data: Folder that keeps the scene.
+        frames: Of the video, 0 for none.
+        size: Width and height of the photographs.
+        num_views: Photographs; a ninth of them is held out.
+        overrides: KEY VALUE words after those of the demo.
+    """
+    town = generated_town(data, TOWN_SEED, size, num_views, every=min(9, num_views // 2), title="Town")
+    town = replace(town, frames_per_leg=frames // len(town.stops))
+    settings = {"config": XSCALE_CONFIG, "overrides": (*XSCALE_OVERRIDES, *overrides)}
+    memory = sum(value.numel() * value.element_size() for value in xscale_nvs.load(**settings).state_dict().values())
+    contestants = [
+        Contestant("xscale_nvs", "XScale-NVS", partial(xscale_nvs.renderer, **settings)),
+        Contestant("texture", "Texture, equal memory", partial(uv_texture, memory), is_baseline=True),
+        Contestant("vertices", "Colour per vertex", vertex_colors, is_baseline=True),
+    ]
+    lpips, missing = _perceptual_metric()
+    found = compare(contestants, [town], PROTOCOL, lpips=lpips, lpips_missing=missing, with_video=frames > 0)
+    return MethodSection("xscale_nvs", "XScale-NVS", XSCALE_LEAD, found, closeups=2)
 
 
 def _perceptual_metric() -> tuple[Lpips | None, str | None]:

@@ -84,6 +84,12 @@ class XscaleRenderer(Renderer):
         device = camera.intrinsics.device
         return Rendering(painted.rgb.to(device), painted.depth.to(device), painted.covered.float().to(device))
 
+    def stored_bytes(self) -> int | None:
+        """Memory of the model: hash grid, network and codes; None before `prepare`."""
+        if self._painter is None:
+            return None
+        return sum(value.numel() * value.element_size() for value in self._painter.model.state_dict().values())
+
     def mesh(self) -> SurfaceMesh | None:
         """The mesh that is painted, without colours; None before `prepare`."""
         return None if self._mesh is None else SurfaceMesh(self._mesh.vertices, self._mesh.faces)

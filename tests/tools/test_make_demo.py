@@ -3,6 +3,7 @@ import json
 import pytest
 
 from common.datasets.writers.transforms import write_transforms
+from common.demo.report import build_section, numbers
 from common.entry_point import run_command
 from tests.scenes import make_scene
 from tools import make_demo
@@ -24,6 +25,28 @@ def test_own_photographs_become_a_page(tmp_path, capsys):
         assert f"{contestant['mean']['psnr']:.2f} dB" in page
     assert sorted(path.name for path in output.iterdir()) == ["data", "gefu_scene1.mp4", "index.html", "results.json"]
     assert f"open {output / 'index.html'}" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_section_of_xscale_nvs_is_fitted_in_the_run(tmp_path, monkeypatch):
+    """On a sphere before a plane; the town is tested where it is made."""
+    monkeypatch.setattr(
+        "common.demo.scenes.generate", lambda seed, rig, size, count, name: make_scene(name, count, size, centered=True)
+    )
+    tiny = ("max_epoch", "6", "hash_n_levels", "4", "log2_hashmap_size", "11", "training_batch_size", "64")
+    method = make_demo.xscale_section(tmp_path / "data", 3, (96, 54), num_views=9, overrides=tiny)
+    html = build_section(method, tmp_path).html()
+    ours, texture, vertices = numbers(method)["contestants"]
+    assert [ours["name"], texture["name"], vertices["name"]] == [
+        "XScale-NVS",
+        "Texture, equal memory",
+        "Colour per vertex",
+    ]
+    assert 0.5 * ours["stored_bytes"] < texture["stored_bytes"] <= ours["stored_bytes"]
+    assert vertices["stored_bytes"] < 0.2 * texture["stored_bytes"]
+    assert len(ours["views"]) == 2
+    assert "rendered from 7 photographs" in html and "Detail 2" in html and "<video" in html
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "xscale_nvs_scene1.mp4"]
 
 
 @pytest.mark.parametrize(
