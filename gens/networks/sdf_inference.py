@@ -14,11 +14,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from common.ops.level_sampling import sample_levels, sample_levels_with_slopes
 from common.ops.softplus import softplus_
 from common.parallel import run_in_threads
 from gens.networks.ray_sampling import FAR_AWAY
 from gens.networks.sdf_net import BETA, SdfNetwork, encode
-from gens.networks.volumes import Volumes, is_seen, look_up_once
+from gens.networks.volumes import Volumes, is_seen
 
 CPU_CHUNK = 1024
 GPU_CHUNK = 65536
@@ -102,84 +103,68 @@ def _is_cpu(device: torch.device) -> bool:
 class _FoldedSdf:
     """`SdfNetwork` for fixed weights and volumes; points of one chunk at a time.
 
-    All hidden layers after the first lie side by side in one buffer, `width` columns each: first the features' share of
-    the layer, then its result, then, backwards, its derivative. A layer before a skip is narrower; the position takes
-    the columns that are left.
+    A layer is its share of the features plus its share of the layer before. A layer before a skip is narrower than the
+    others; it gets outputs that nothing depends on, whose place the position takes.
     """
 
     def __init__(self, network: SdfNetwork, volumes: Volumes):
-        self._volumes = [volume.contiguous(memory_format=torch.channels_last_3d) for volume in volumes]
-        self._scale = network.scale
-        self._multires, self._feat_multires = network.multires, network.feat_multires
-        self._skip_in = network.skip_in
-        weights = [getattr(network, f"lin{layer}").weight.detach() for layer in range(network.num_layers)]
-        biases = [getattr(network, f"lin{layer}").bias.detach() for layer in range(network.num_layers)]
-        self._width = width = len(weights[1][0]) - network.feature_channels
-        self._num_hidden = network.num_layers - 2
-        self._position = network.position_channels
+        self._levels = [volume[0].movedim(0, -1).contiguous() for volume in volumes]
+        self._scale, self._multires, self._feat_multires = network.scale, network.multires, network.feat_multires
+        self._skip_in, self._position = network.skip_in, network.position_channels
+        layers = [getattr(network, f"lin{layer}") for layer in range(network.num_layers)]
+        weights, biases = [layer.weight.detach() for layer in layers], [layer.bias.detach() for layer in layers]
         weights[-1], biases[-1] = weights[-1][:1] / network.scale, biases[-1][:1] / network.scale
-
-        self._first, self._first_bias = _padded(weights[0], width).T.contiguous(), _padded(biases[0], width)
-        inner = []
-        for layer in range(1, network.num_layers - 1):
-            weight = _padded(weights[layer][:, :width], width)
-            inner.append((weight / math.sqrt(2) if layer in self._skip_in else weight).T.contiguous())
-        self._inner = inner
-        self._last = weights[-1][0, :width].contiguous()
-        from_features = [_padded(weight[:, width:], width) for weight in weights[1:-1]] + [weights[-1][:, width:]]
-        self._from_features = torch.cat(from_features).T.contiguous()
-        self._feature_bias = torch.cat([_padded(bias, width) for bias in biases[1:-1]] + [biases[-1]])
+        self._width = width = weights[1].shape[1] - network.feature_channels
+        self._first = _padded(weights[0], width).T.contiguous()
+        self._biases = [_padded(bias, width) for bias in biases[:-1]] + biases[-1:]
+        self._inner, self._from_features = [], []
+        for layer, weight in enumerate(weights[1:], 1):
+            padded = weight if layer == network.num_layers - 1 else _padded(weight, width)
+            shrink = math.sqrt(0.5) if layer in self._skip_in else 1.0
+            self._inner.append((padded[:, :width] * shrink).T.contiguous())
+            self._from_features.append(padded[:, width:].T.contiguous())
 
     def sdf(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 1"]:
         """Distances."""
-        return self._forward(*self._encodings(points, look_up_once(self._volumes, points)), None)[0]
+        return self._forward(*self._encodings(points, sample_levels(self._levels, points)), None)
 
     def sdf_and_gradient(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 4"]:
         """Distances, then gradients."""
-        with torch.enable_grad():
-            movable = points.detach().requires_grad_()
-            features = look_up_once(self._volumes, movable)
-        p, q = self._encodings(points, features.detach())
-        slopes = points.new_empty(self._num_hidden + 1, len(points), self._width)
-        sdf, buffer = self._forward(p, q, slopes)
-        along_p, along_q = self._backward(slopes, buffer)
+        features, feature_slopes = sample_levels_with_slopes(self._levels, points)
+        slopes = points.new_empty(len(self._inner), len(points), self._width)
+        sdf = self._forward(*self._encodings(points, features), slopes)
+        along_p, along_q = self._backward(slopes)
         gradient = _through_encoding(points * self._scale, along_p, self._multires) * self._scale
-        along_features = _through_encoding(features.detach(), along_q, self._feat_multires)
-        gradient += torch.autograd.grad(features, movable, along_features)[0]
+        along_features = _through_encoding(features, along_q, self._feat_multires)
+        gradient += (feature_slopes * along_features).sum(dim=-1).T
         return torch.cat([sdf, gradient], dim=-1)
 
     def _encodings(self, points: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         return encode(points * self._scale, self._multires), encode(features, self._feat_multires)
 
-    def _forward(self, p: Tensor, q: Tensor, slopes: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Distance, and the buffer of the layers."""
-        buffer = torch.addmm(self._feature_bias, q, self._from_features)
-        x = torch.addmm(self._first_bias, p, self._first)
-        for layer in range(1, self._num_hidden + 2):
+    def _forward(self, p: Tensor, q: Tensor, slopes: Tensor | None) -> Float[Tensor, "P 1"]:
+        x = torch.addmm(self._biases[0], p, self._first)
+        for layer, (inner, from_features) in enumerate(zip(self._inner, self._from_features, strict=True), 1):
             softplus_(x, BETA, None if slopes is None else slopes[layer - 1])
             if layer in self._skip_in:
                 x[:, -self._position :] = p
-            if layer <= self._num_hidden:
-                x = self._columns(buffer, layer).addmm_(x, self._inner[layer - 1])
-        return buffer[:, -1:] + (x @ self._last)[:, None], buffer
+            x = torch.addmm(self._biases[layer], q, from_features).addmm_(x, inner)
+        return x
 
-    def _backward(self, slopes: Tensor, buffer: Tensor) -> tuple[Float[Tensor, "P p"], Float[Tensor, "P q"]]:
-        """Derivatives of the distance by both encodings."""
-        along_p = 0
-        along = self._last.expand(len(buffer), -1)
-        for layer in range(self._num_hidden + 1, 0, -1):
-            if layer in self._skip_in:
-                along_p = along_p + along[:, -self._position :]
-            if layer == 1:
-                break
-            delta = torch.mul(along, slopes[layer - 1], out=self._columns(buffer, layer - 1))
-            along = delta @ self._inner[layer - 2].T
-        along_p = along_p + (along * slopes[0]) @ self._first.T
-        buffer[:, -1] = 1
-        return along_p, buffer @ self._from_features.T
-
-    def _columns(self, buffer: Tensor, layer: int) -> Tensor:
-        return buffer[:, (layer - 1) * self._width : layer * self._width]
+    def _backward(self, slopes: Tensor) -> tuple[Float[Tensor, "P p"], Float[Tensor, "P q"]]:
+        """Derivatives of the distance by both encodings; `slopes` is overwritten."""
+        num_points = slopes.shape[1]
+        along_p = slopes.new_zeros(num_points, self._position)
+        along_q = self._from_features[-1].T.expand(num_points, -1).contiguous()
+        along = self._inner[-1].T.expand(num_points, -1)
+        for layer in range(len(self._inner) - 1, -1, -1):
+            if layer + 1 in self._skip_in:
+                along_p += along[:, -self._position :]
+            delta = slopes[layer].mul_(along)
+            if layer > 0:
+                along_q.addmm_(delta, self._from_features[layer - 1].T)
+                along = delta @ self._inner[layer - 1].T
+        return along_p.addmm_(delta, self._first.T), along_q
 
 
 def _padded(weight: Tensor, rows: int) -> Tensor:
