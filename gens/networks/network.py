@@ -7,7 +7,7 @@ is one scene; it has no batch axis.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -126,8 +126,15 @@ class GenS(nn.Module):
         cam_to_world: Float[Tensor, "V 4 4"],
     ) -> tuple[list[Float[Tensor, "1 C _ _ _"]], list[Float[Tensor, "1 1 _ _ _"]]]:
         """Regularised volumes and masks, fine to coarse."""
-        volumes, masks = build_volumes(features, intrinsics, cam_to_world, self.volume_dims)
-        return self.reg_network(volumes), masks
+        masks = []
+
+        def aggregated() -> Iterator[Tensor]:
+            for volume, mask in build_volumes(features, intrinsics, cam_to_world, self.volume_dims):
+                masks.append(mask)
+                yield volume
+                del volume
+
+        return self.reg_network(aggregated()), masks
 
     @torch.no_grad()
     def build_scene(self, inputs: Inputs) -> SceneVolumes:

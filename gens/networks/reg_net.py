@@ -9,7 +9,7 @@ Channels lie innermost in memory: PyTorch's convolutions then need no copy of th
 gradients works in place, part by part in the processor's cache.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -58,15 +58,12 @@ class RegularizationNetwork(nn.Module):
             self.decoder_layers.append(NormedTransposed(below, width))
             self.out_layers.append(nn.Conv3d(width, out_channels[level], 3, padding=1))
 
-    def forward(self, volumes: Sequence[Volume]) -> list[Volume]:
-        if min(volumes[0].shape[2:]) < 2 ** (len(volumes) + 1):
-            raise ValueError(
-                f"the finest volume must have at least {2 ** (len(volumes) + 1)} voxels a side (instance normalisation "
-                f"at the coarsest level needs more than one), got {tuple(volumes[0].shape[2:])}"
-            )
-        skips = [self.conv0(volumes[0])]
+    def forward(self, volumes: Iterable[Volume]) -> list[Volume]:
+        """Regularised volumes; those that are given are taken one after the other and not kept."""
+        volumes = iter(volumes)
+        skips = [self.conv0(self._checked(next(volumes)))]
         for level, layer in enumerate(self.encoder_layers):
-            x = skips[-1] if level == 0 else torch.cat([skips[-1], volumes[level]], dim=1)
+            x = skips[-1] if level == 0 else torch.cat([skips[-1], next(volumes)], dim=1)
             skips.append(layer(x))
         x = skips.pop()
         results = []
@@ -74,6 +71,15 @@ class RegularizationNetwork(nn.Module):
             x = _add(layer(x), skips.pop())
             results.append(convolve(x, out.weight, out.bias))
         return results[::-1]
+
+    def _checked(self, finest: Volume) -> Volume:
+        least = 2 ** (len(self.encoder_layers) + 1)
+        if min(finest.shape[2:]) < least:
+            raise ValueError(
+                f"the finest volume must have at least {least} voxels a side (instance normalisation at the coarsest "
+                f"level needs more than one), got {tuple(finest.shape[2:])}"
+            )
+        return finest
 
 
 class NormedConvolution(nn.Module):

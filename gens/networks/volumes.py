@@ -4,7 +4,7 @@ A volume is a tensor X Y Z of voxels in the scene's cube [-1, 1]^3, the outermos
 of the volumes goes with level i of the feature maps, whose intrinsics are the image's times 0.5^i (first two rows).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -28,8 +28,8 @@ def build_volumes(
     intrinsics: Float[Tensor, "V 4 4"],
     cam_to_world: Float[Tensor, "V 4 4"],
     dims: Sequence[int],
-) -> tuple[list[Float[Tensor, "1 2*C _ _ _"]], list[Float[Tensor, "1 1 _ _ _"]]]:
-    """Mean and variance over the views in every voxel, and masks: 1 where more than one view sees the voxel.
+) -> Iterator[tuple[Float[Tensor, "1 2*C _ _ _"], Float[Tensor, "1 1 _ _ _"]]]:
+    """Level by level: mean and variance over the views in every voxel, and a mask, 1 where more than one view sees it.
 
     Args:
         features: Maps, fine to coarse.
@@ -37,14 +37,14 @@ def build_volumes(
         cam_to_world: Cameras in the cube's frame.
         dims: Voxels along an axis, fine to coarse.
     """
-    volumes, masks = [], []
     world_to_cam = torch.linalg.inv(cam_to_world)
     for level, (maps, dim) in enumerate(zip(features, dims, strict=True)):
         axis = torch.linspace(-1, 1, dim, device=maps.device, dtype=maps.dtype)
         volume, count = view_statistics(maps, level_intrinsics(intrinsics, level), world_to_cam, (axis,) * 3)
-        volumes.append(volume[None])
-        masks.append((count > 1).to(maps.dtype)[None, None])
-    return volumes, masks
+        # In this order the strides say, also of the batch axis, that channels lie innermost; else it would be copied.
+        volume = volume.movedim(0, -1)[None].movedim(-1, 1)
+        yield volume, (count > 1).to(maps.dtype)[None, None]
+        del volume  # the finest is the largest array of all
 
 
 def look_up(volumes: Volumes, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P C"]:
