@@ -3,9 +3,10 @@
     python benchmarks/xscale_hash_grid.py
     python benchmarks/xscale_hash_grid.py --step-log2 19    # the step with a table that fits 8 GB of memory
 
-Encoding: 16 levels of up to 2^19 entries with 8 features, random points, gradients of the table; "in training" the
-gradient goes where the sparse optimiser wants it, else a tensor of the table's size is made for it. Runs alternate, so
-that a change of the machine's load meets all.
+Encoding: 16 levels of up to 2^19 entries with 8 features, gradients of the table; random points in the whole cube, and
+on a surface, where the method reads. "In training" the gradient goes where the sparse optimiser wants it, else a tensor
+of the table's size is made for it. Runs alternate, so that a change of the machine's load meets all; processor seconds
+depend less on what else runs. Random reads of a large table are limited by the memory's latency on any machine.
 
 Step: 16,384 rays on a bumpy sphere, the shipped table of 44 million entries; baseline: the same kernels with
 `torch.optim.Adam`, which zeroes, fills and sweeps gradients of the table's size. Then the difference of both after the
@@ -39,37 +40,40 @@ def main() -> None:
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     print(f"{torch.get_num_threads()} threads, load average {load:.1f} at the start (the machine is idle at 0)")
-    print_encoding(arguments.points, arguments.repeats)
+    for name, x in (("a cube", torch.rand(arguments.points, 3)), ("a surface", surface_points(arguments.points, 0))):
+        print_encoding(name, x, arguments.repeats)
     print_steps(arguments.step_log2, arguments.steps)
     print_differences()
 
 
-def print_encoding(points: int, repeats: int) -> None:
+def print_encoding(place: str, x: Tensor, repeats: int) -> None:
     """Points per second of both back-ends, forward and backward."""
     layout = HashGridLayout(16, 8, 19, 16, GROWTH)
-    grid, trained, x = HashGrid(layout), HashGrid(layout), torch.rand(points, 3)
+    grid, trained, points = HashGrid(layout), HashGrid(layout), len(x)
     optimizer = SparseAdam(trained.params)
     grad = torch.randn(points, layout.num_features)
     rows = {"torch": (grid, "torch"), "numba": (grid, "numba"), "in training": (trained, "numba")}
-    best = {name: (0.0, 0.0) for name in rows}
+    best = {name: [float("inf")] * 4 for name in rows}
     for turn in range(repeats + 1):  # the first compiles and touches the memory
         for name, (table, backend) in rows.items():
             optimizer.zero_grad()
             grid.params.grad = None
             part = x if turn else x[:1024]
-            features, forward = seconds(lambda: hash_encode(part, table.params, layout, backend=backend))  # noqa: B023
-            _, backward = seconds(lambda: features.backward(grad[: len(part)]))  # noqa: B023
+            features, *forward = seconds(lambda: hash_encode(part, table.params, layout, backend=backend))  # noqa: B023
+            _, *backward = seconds(lambda: features.backward(grad[: len(part)]))  # noqa: B023
             if turn:
-                best[name] = max(best[name][0], points / forward), max(best[name][1], points / backward)
-    print(f"\nencoding of {points} points, best of {repeats}: points per second, times the reference")
-    for name, rates in best.items():
-        print(
-            f"{name:>12}"
-            + "".join(
-                f"   {what} {rate:>9.0f} ({rate / reference:>5.1f})"
-                for what, rate, reference in zip(("forward", "backward"), rates, best["torch"], strict=True)
-            )
+                best[name] = list(map(min, best[name], forward + backward))
+    print(
+        f"\nencoding of {points} random points of {place}, best of {repeats}: points per second (times the reference)"
+    )
+    columns = "forward", "forward, per CPU s", "backward", "backward, per CPU s"
+    print(f"{'':>12}" + "".join(f"{column:>24}" for column in columns))
+    for name, times in best.items():
+        cells = (
+            f"{points / each:>14.0f} ({reference / each:>5.1f})"
+            for each, reference in zip(times, best["torch"], strict=True)
         )
+        print(f"{name:>12}" + "".join(f"{cell:>24}" for cell in cells))
 
 
 def print_steps(log2_size: int, steps: int) -> None:
@@ -92,9 +96,9 @@ def train(report: Callable, name: str, log2_size: int, steps: int) -> dict[str, 
     for step in range(steps):
         x = surface_points(RAYS, step)
         grad = torch.randn(RAYS, grid.layout.num_features, generator=torch.Generator().manual_seed(step)) * 1e-6
-        features, forward = seconds(lambda points=x: grid(points))
-        _, backward = seconds(lambda out=features, weights=grad: (optimizer.zero_grad(), out.backward(weights)))
-        _, update = seconds(optimizer.step)
+        features, forward, _ = seconds(lambda points=x: grid(points))
+        _, backward, _ = seconds(lambda out=features, weights=grad: (optimizer.zero_grad(), out.backward(weights)))
+        _, update, _ = seconds(optimizer.step)
         for values, value in zip(times.values(), (forward, backward, update), strict=True):
             values.append(value)
     medians = {key: sorted(values[steps // 3 :])[len(values[steps // 3 :]) // 2] for key, values in times.items()}
@@ -139,10 +143,10 @@ def surface_points(count: int, seed: int) -> Tensor:
 
 
 def seconds(function: Callable) -> tuple:
-    """What the function returns, and how long it took."""
-    start = time.perf_counter()
+    """What the function returns, how long it took, and how long the processor worked on it."""
+    start, start_cpu = time.perf_counter(), time.process_time()
     result = function()
-    return result, time.perf_counter() - start
+    return result, time.perf_counter() - start, time.process_time() - start_cpu
 
 
 if __name__ == "__main__":
