@@ -53,7 +53,9 @@ class SparseAdam:
         self._m, self._v = create(parameter.numel()), create(parameter.numel())
         self._set_betas(betas)
         self._gradient = BlockGradient(parameter, self._catch_up) if is_sparse else None
-        if is_sparse:
+        if not is_sparse:
+            parameter.block_gradient = None  # of an optimiser before this one
+        else:
             self._clock = zeros_on_demand(2 * (parameter.numel() // BLOCK), torch.int32)
             self._start_schedule()
 
