@@ -44,10 +44,8 @@ class GridField:
         self.resolution = resolution
         self.spacing = ((bounds[1] - bounds[0]).double() / (resolution - 1)).tolist()
         self.queries, self.extremes = 0, (np.inf, -np.inf)
-        self._axes = [
-            torch.linspace(float(low), float(high), resolution, device=device) for low, high in bounds.T.cpu()
-        ]
-        self._field, self._points_at_once = field, points_at_once
+        self._axes = [torch.linspace(float(low), float(high), resolution).numpy() for low, high in bounds.T.cpu()]
+        self._field, self._points_at_once, self._device = field, points_at_once, device
 
     def evaluate(self, numbers: Int64[np.ndarray, " N"]) -> Float32[np.ndarray, " N"]:
         """Values at grid points.
@@ -58,7 +56,7 @@ class GridField:
         values = np.empty(len(numbers), np.float32)
         for start in range(0, len(numbers), self._points_at_once):
             part = slice(start, start + self._points_at_once)
-            values[part] = self._evaluate(torch.from_numpy(numbers[part]).to(self._axes[0].device))
+            values[part] = self._evaluate(numbers[part])
         if len(values):
             self.extremes = (min(self.extremes[0], values.min()), max(self.extremes[1], values.max()))
         self.queries += len(values)
@@ -70,10 +68,10 @@ class GridField:
         numbers = np.arange(start * side * side, stop * side * side)
         return self.evaluate(numbers).reshape(stop - start, side, side)
 
-    def _evaluate(self, numbers: Tensor) -> np.ndarray:
-        side = self.resolution
-        index = (numbers // (side * side), numbers // side % side, numbers % side)
-        points = torch.stack([axis[i] for axis, i in zip(self._axes, index, strict=True)], dim=-1)
+    def _evaluate(self, numbers: Int64[np.ndarray, " N"]) -> Float32[np.ndarray, " N"]:
+        index = np.unravel_index(numbers, (self.resolution,) * 3)
+        coordinates = [axis.take(i) for axis, i in zip(self._axes, index, strict=True)]
+        points = torch.from_numpy(np.stack(coordinates, axis=1)).to(self._device)
         with torch.no_grad():
             values = self._field(points)
         if values.shape != (len(points),):

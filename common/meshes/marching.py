@@ -7,7 +7,6 @@ them. (Vertices that lie exactly on a grid point of a shared plane are joined wh
 
 from collections.abc import Iterable
 
-import mcubes
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
@@ -27,6 +26,8 @@ def march(
         slabs: Values in slabs of `SLAB` cells along x; neighbours share a plane.
         resolution: Grid points a side.
     """
+    import mcubes
+
     pieces = _Pieces(resolution)
     for number, values in enumerate(slabs):
         if not values.min() <= 0 <= values.max():
