@@ -29,8 +29,8 @@ def extract_surface(
 ) -> SurfaceMesh:
     """The zero level of a signed distance field (negative inside), by marching cubes on a regular grid.
 
-    The field is evaluated around its zero level only (`narrow_band.py`), in memory of about one byte per grid point and
-    what the surface takes. Vertices and triangles are those of PyMCubes on the whole grid, in its order. No gradient is
+    The field is evaluated around its zero level only (`narrow_band.py`), in about three bytes per grid point with the
+    surface included. Vertices and triangles are those of PyMCubes on the whole grid, in its order. No gradient is
     recorded.
 
     Args:
