@@ -55,7 +55,7 @@ def build_network(model_cfg: Mapping[str, Any]) -> "GenS":
 class GenS(nn.Module):
     """The whole network.
 
-    A scene that is fine-tuned brings its own volumes and features (`set_volumes`); `has_vol` is then true.
+    A scene that is fine-tuned brings its own volumes and features (`use_volumes`); `has_vol` is then true.
 
     Args:
         volume_dims: Voxels along an axis, fine to coarse, each half of the one before.
@@ -150,7 +150,7 @@ class GenS(nn.Module):
         sources = source_views(images, features, intrinsics, cam_to_world)
         return SceneVolumes(volumes, masks, sources, intrinsics, cam_to_world)
 
-    def set_volumes(self, volumes: Volumes, masks: Volumes, features: Sequence[Float[Tensor, "V C _ _"]]) -> None:
+    def use_volumes(self, volumes: Volumes, masks: Volumes, features: Sequence[Float[Tensor, "V C _ _"]]) -> None:
         """Store a scene's own volumes (trained from now on), masks and features (both constant)."""
         self.volumes = nn.ParameterList([nn.Parameter(volume.detach().clone()) for volume in volumes])
         self.mask_volmes = _constants(masks)
@@ -163,7 +163,7 @@ class GenS(nn.Module):
         was_training = self.training
         self.eval()
         features = self.encode(inputs["imgs"])
-        self.set_volumes(*self.build_volumes(features, inputs["intrs"], inputs["c2ws"]), features)
+        self.use_volumes(*self.build_volumes(features, inputs["intrs"], inputs["c2ws"]), features)
         self.train(was_training)
 
     def sdf_field(self, scene: SceneVolumes) -> SdfField:
