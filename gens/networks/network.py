@@ -7,13 +7,14 @@ is one scene; it has no batch axis.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from common.memory import keep_freed_memory
 from common.parallel import run_in_threads
@@ -185,7 +186,15 @@ class GenS(nn.Module):
             rays = Rays(inputs["rays_o"][part], inputs["rays_d"][part])
             start = equal_steps(inputs["near"], inputs["far"], len(rays.origins), self.sampling)
             tasks.append(partial(self._view_chunk, field, scene, rays, start, last))
-        results = run_in_threads(tasks) if field.is_on_cpu else [task() for task in tasks]
+        with tqdm(total=len(tasks), desc="rendering", unit="chunk", disable=None if len(tasks) > 1 else True) as bar:
+
+            def finished(task: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+                result = task()
+                bar.update()
+                return result
+
+            counted = [partial(finished, task) for task in tasks]
+            results = run_in_threads(counted) if field.is_on_cpu else [task() for task in counted]
         return {name: torch.cat([result[name] for result in results]) for name in results[0]}
 
     def render_view(self, scene: SceneVolumes, inputs: Inputs) -> dict[str, Tensor]:
