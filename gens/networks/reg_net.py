@@ -24,6 +24,8 @@ Volume = Float[Tensor, "1 _ _ _ _"]
 _EPSILON = 1e-5
 # Numbers that two steps of the normalisation can share in a core's cache.
 _CHUNK = 2**18
+# So many parts are done before threads have started.
+_FEW = 8
 # Below so many numbers but for the last axis PyTorch takes a slow path for 3-D convolutions on the CPU.
 _SMALL = 20480
 
@@ -141,8 +143,10 @@ def _moments(voxels: Float[Tensor, "N C"]) -> tuple[Float[Tensor, " C"], Float[T
 
 
 def _for_parts(voxels: Float[Tensor, "N C"], function: Callable) -> list:
-    """Results of a function of every part, computed on all cores."""
+    """Results of a function of every part, computed on all cores where there are many."""
     parts = split_evenly(len(voxels), -(-voxels.numel() // _CHUNK))
+    if len(parts) <= _FEW:
+        return [function(voxels[part]) for part in parts]
     return run_in_threads([lambda part=part: function(voxels[part]) for part in parts])
 
 

@@ -26,7 +26,7 @@ def test_regularised_volumes_are_those_of_the_reference(network, reference, reci
 
 
 def test_normalising_in_parts_is_normalising_the_whole(monkeypatch):
-    monkeypatch.setattr(reg_net, "_CHUNK", 64)
+    monkeypatch.setattr(reg_net, "_CHUNK", 32)
     x = torch.randn(1, 3, 4, 5, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 50
     want = torch.nn.functional.instance_norm(x).relu()
     with torch.no_grad():
