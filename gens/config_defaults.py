@@ -70,8 +70,8 @@ SETTINGS: dict[str, Any] = {
             "depth_weight": Setting("number", 0.0),
             "normal_weight": Setting("number", 0.0),
         },
-        # Ours: the seed of everything random (None: a fresh one), processes that load data, when the state is saved
-        # within an epoch (or between the saves of fine-tuning), and where the ImageNet weights of the encoder lie.
+        # Ours: the seed of everything random, processes that load data, when the state is saved besides, in minutes and
+        # in steps (0: not), and where the ImageNet weights of the encoder lie.
         "seed": Setting("whole", 0),
         "num_workers": Setting("whole", 8),
         "save_minutes": Setting("number", 10.0),

@@ -12,8 +12,7 @@ from tqdm import tqdm
 
 from common.batches import to_device
 from common.checkpoints import checksum, load_checkpoint
-from common.reporting import ScalarWriter, scalar_writer
-from common.seeding import seed_everything
+from common.reporting import ScalarWriter, progress_line, scalar_writer
 from gens.data.finetune_datasets import FinetuneDataset
 from gens.data.loaders import build_finetune_dataset, cycle_order, seed_step, step_generator
 from gens.losses import GensLoss, LossWeights
@@ -46,7 +45,6 @@ def finetune(
         FileNotFoundError, ValueError: Data that is missing or damaged.
         RuntimeError: A checkpoint that does not fit, a folder that holds another run, or a loss that is no number.
     """
-    seed = seed_everything(cfg.train.seed)
     dataset = build_finetune_dataset(cfg)
     content = load_finetuned(network, resume) if has_volumes else load_generic(network, resume)
     started_from = checksum(content["model"])
@@ -61,7 +59,7 @@ def finetune(
         _LOGGER.info("building the volumes of %s from %d views", dataset.name, len(dataset))
         network.initialize_volumes(to_device(dataset.validation_item(), device))
     optimizer = build_finetune_optimizer(cfg, network.implicit_surface, network.volumes)
-    state = RunState(network, optimizer, build_scheduler(cfg, optimizer), seed, "finetune", started_from)
+    state = RunState(network, optimizer, build_scheduler(cfg, optimizer), cfg.train.seed, "finetune", started_from)
     if latest is not None:
         state.restore(content, latest)
         _LOGGER.info("continuing at step %d from %s", state.position, latest)
@@ -86,10 +84,10 @@ class _Finetuning:
             _LOGGER.info("%s is finished (%d steps); general.restart True begins anew", self.root, steps)
             return
         totals: Counter[str] = Counter()
-        counted = 0
+        counted, first, began = 0, state.position, time.monotonic()
         with (
             scalar_writer(self.root / "logs", True) as writer,
-            tqdm(total=steps, initial=state.position, unit="step", desc=f"fine-tuning {self.dataset.name}") as bar,
+            tqdm(total=steps, initial=state.position, unit="step", desc=self.dataset.name, disable=None) as bar,
         ):
             while state.position < steps:
                 scalars = self._step()
@@ -101,6 +99,9 @@ class _Finetuning:
                     writer.write("finetune", scalars, state.position)
                     means = {name: total / counted for name, total in totals.items()}
                     writer.write("finetune_avg", means, state.position)
+                    seconds = (steps - state.position) * (time.monotonic() - began) / (state.position - first)
+                    rate = state.optimizer.param_groups[0]["lr"]
+                    _LOGGER.info(progress_line(seconds, 0, state.position, means, rate))
                     totals, counted = Counter(), 0
                 self._after_step(writer)
 

@@ -15,8 +15,7 @@ from tqdm import tqdm
 
 from common.batches import to_device
 from common.distributed import is_distributed, is_main_process, mean_over_processes, rank
-from common.reporting import ScalarWriter, scalar_writer
-from common.seeding import seed_everything
+from common.reporting import ScalarWriter, progress_line, scalar_writer
 from gens.data.loaders import build_training_loader, build_validation_loader, seed_step
 from gens.losses import GensLoss, LossWeights
 from gens.model_checkpoints import FOLDER, LATEST, RunState, find_latest, load_generic
@@ -50,8 +49,7 @@ def train(
     prepare_folder(cfg, root)
     network.to(device)
     optimizer = build_optimizer(cfg, network)
-    seed = seed_everything(cfg.train.seed)
-    state = RunState(network, optimizer, build_scheduler(cfg, optimizer), seed, "train")
+    state = RunState(network, optimizer, build_scheduler(cfg, optimizer), cfg.train.seed, "train")
     _begin(cfg, state, root, resume)
     _Training(cfg, state, root, device, mesh).run()
 
@@ -138,7 +136,7 @@ class _Training:
                         writer.write("val_img_avg", means, epoch)
 
     def _run_epoch(self, writer: ScalarWriter | None, bar: tqdm) -> None:
-        state, totals, count = self.state, Counter(), 0
+        state, totals, count, began = self.state, Counter(), 0, time.monotonic()
         self.network.train()
         self.loader.sampler.start(state.epoch, state.position)
         log_every = max(1, int(self.cfg.train.log_freq * self.length))
@@ -150,6 +148,7 @@ class _Training:
                 means = mean_over_processes(scalars, 1, self.device)
                 if writer is not None:
                     writer.write("train", means, state.epoch * self.length + state.position)
+                    self._report(means, began, count)
             bar.set_postfix(
                 epoch=state.epoch, loss=f"{scalars['loss']:.4f}", psnr=f"{scalars['psnr']:.2f}", refresh=False
             )
@@ -158,6 +157,14 @@ class _Training:
         means = mean_over_processes(dict(totals), count, self.device) if count else {}
         if writer is not None and means:
             writer.write("train_avg", means, state.epoch)
+
+    def _report(self, means: Mapping[str, float], began: float, count: int) -> None:
+        """A line for those who read the run's output in a file."""
+        state = self.state
+        left = (self.cfg.train.epochs - state.epoch) * self.length - state.position
+        seconds = left * (time.monotonic() - began) / count
+        rate = state.optimizer.param_groups[0]["lr"]
+        _LOGGER.info(progress_line(seconds, state.epoch, state.position, means, rate))
 
     def _step(self, item: Mapping[str, Any]) -> dict[str, float]:
         state = self.state

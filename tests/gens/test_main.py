@@ -6,21 +6,12 @@ import json
 import cv2
 import numpy as np
 import pytest
-import torch
 from scipy.spatial import cKDTree
 
 from common.io.meshes import read_mesh
 from gens.main import main
 
 SMALL = ["model.volume.volume_dims", "[64,32,16,8,4]", "train.num_workers", "0"]
-
-
-@pytest.fixture(scope="module")
-def sphere_checkpoint(weights, tmp_path_factory):
-    """A generic checkpoint whose surface is a bumpy sphere."""
-    path = tmp_path_factory.mktemp("checkpoint") / "model_049.ckpt"
-    torch.save({"epoch": 49, "model": weights(sphere=True), "optimizer": {}, "lr_scheduler": {}}, path)
-    return path
 
 
 def words_of(block, values):
