@@ -4,6 +4,7 @@
     numba       CPU, compiled at run time
     triton      CUDA, compiled at run time; on the CPU in the interpreter (TRITON_INTERPRET=1), for tests
     tinycudann  CUDA, a library that the user installs (the hash grid)
+    torchsparse CUDA, a library that the user installs (sparse convolution)
 
 `auto` takes the fastest that is present and honours the op's promises; a named back-end raises if it cannot be
 honoured. The environment variable POLYVIEW_BACKEND replaces `auto`.
@@ -19,12 +20,20 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Backend = Literal["auto", "torch", "numba", "triton", "tinycudann"]
+Backend = Literal["auto", "torch", "numba", "triton", "tinycudann", "torchsparse"]
 
 logger = logging.getLogger(__name__)
-_DTYPES = {"numba": (torch.float32, torch.float64), "triton": (torch.float32,), "tinycudann": (torch.float32,)}
-_FASTEST_FIRST = {"cpu": ("numba",), "cuda": ("tinycudann", "triton")}
-_INSTALL = {"tinycudann": "git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch"}
+_DTYPES = {
+    "numba": (torch.float32, torch.float64),
+    "triton": (torch.float32,),
+    "tinycudann": (torch.float32,),
+    "torchsparse": (torch.float32,),
+}
+_FASTEST_FIRST = {"cpu": ("numba",), "cuda": ("tinycudann", "torchsparse", "triton")}
+_INSTALL = {
+    "tinycudann": "git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch",
+    "torchsparse": "git+https://github.com/mit-han-lab/torchsparse.git",
+}
 
 
 def choose(op: str, backend: str, tensors: Collection[Tensor], available: Collection[str]) -> str:
