@@ -16,6 +16,7 @@ from tests.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ["--conf", "confs/gens.conf", "--mode", "train", "--no_cuda", "--mesh_resolution", "16"]
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def assert_equal(first, second, where=""):
@@ -36,7 +37,7 @@ def assert_equal(first, second, where=""):
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_dtu, tiny_words, tmp_path_factory, manifest):
+def finished(tiny_dtu, tiny_words, tmp_path_factory, one_thread):
     """The folder of a run of two epochs."""
     root = tmp_path_factory.mktemp("finished")
     main([*FLAGS, *tiny_words(tiny_dtu, root)])
@@ -73,7 +74,7 @@ def test_a_killed_run_ends_like_one_that_was_left_alone(finished, tiny_dtu, tiny
     words = [*tiny_words(tiny_dtu, tmp_path), "train.save_iter", "1"]
     command = [sys.executable, "gens/main.py", *FLAGS, *words]
     latest = tmp_path / "checkpoints" / "latest.ckpt"
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, env=ONE_THREAD, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 240
         while not latest.is_file() and process.poll() is None and time.monotonic() < deadline:
@@ -95,7 +96,7 @@ def test_torchrun_trains_and_one_process_reports(tiny_dtu, tiny_words, tmp_path)
     done = subprocess.run(
         [*command, "gens/main.py", *FLAGS, *words],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=ONE_THREAD,
         capture_output=True,
         text=True,
         timeout=300,
