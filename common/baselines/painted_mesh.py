@@ -19,7 +19,7 @@ from common.cameras import Camera
 from common.datasets.scene import Scene
 from common.io.meshes import read_mesh
 from common.ops.rasterize import MeshRasterizer, Visibility
-from common.renderer import Renderer, Rendering
+from common.renderer import Renderer, Rendering, SurfaceMesh
 
 NEAREST, FARTHEST = 1e-4, 1e4  # what sources see, in units of the mesh's diagonal
 LEAST_TRUST = 0.02
@@ -28,14 +28,14 @@ LEAST_TRUST = 0.02
 class PaintedMesh(Renderer):
     """A mesh with stored colours; white where a camera does not see it."""
 
-    def __init__(self, colors_of: SurfaceColorsMaker, mesh: str | Path | None = None):
+    def __init__(self, colors_of: SurfaceColorsMaker, mesh: SurfaceMesh | str | Path | None = None):
         """Choose how colours are stored.
 
         Args:
             colors_of: From vertices, faces and which faces are seen to the storage.
-            mesh: File with the surface; None takes the scene's own.
+            mesh: The surface, or a file with it; None takes the scene's own.
         """
-        self._colors_of, self._mesh_path = colors_of, mesh
+        self._colors_of, self._given = colors_of, mesh
         self._rasterizer: MeshRasterizer | None = None
 
     def prepare(self, scene: Scene, source_ids: Sequence[int]) -> None:
@@ -45,11 +45,14 @@ class PaintedMesh(Renderer):
             ValueError: No or an unknown source, a scene without mesh, or photographs that do not see it.
             FileNotFoundError: There is no such mesh file.
         """
-        path = self._mesh_path or scene.mesh
-        if path is None:
+        given = self._given or scene.mesh
+        if given is None:
             raise ValueError(f"scene {scene.name} has no mesh to paint; give its file as mesh=...")
         sources = load_sources(scene, source_ids)
-        self._vertices, self._faces = read_mesh(path)
+        if isinstance(given, SurfaceMesh):
+            self._vertices, self._faces = given.vertices.double().numpy(), given.faces.int().numpy()
+        else:
+            self._vertices, self._faces = read_mesh(given)
         self._reach = float(np.linalg.norm(np.ptp(self._vertices, axis=0)))
         self._rasterizer = MeshRasterizer(torch.from_numpy(self._vertices), torch.from_numpy(self._faces))
         seen = np.zeros(len(self._faces), bool)
@@ -83,6 +86,14 @@ class PaintedMesh(Renderer):
             rgb[rows] = self._colors(found)
         return Rendering(rgb, depth, (depth > 0).float())
 
+    def mesh(self) -> SurfaceMesh | None:
+        """The mesh, with colours where every vertex has one; None before `prepare`."""
+        if self._rasterizer is None:
+            return None
+        has_colors = isinstance(self._storage, VertexColors)
+        colors = torch.from_numpy(self._stored.astype(np.float32) / 255.0) if has_colors else None
+        return SurfaceMesh(torch.from_numpy(self._vertices).float(), torch.from_numpy(self._faces), colors)
+
     def _colors(self, found: Visibility) -> Float[torch.Tensor, "H W 3"]:
         covered = found.face >= 0
         numbers, weights = self._storage.mix(found.face[covered].numpy(), found.barycentric[covered].numpy())
@@ -114,7 +125,7 @@ class PaintedMesh(Renderer):
         return Observations(numbers, weights, np.maximum(cosine, LEAST_TRUST), source.image[covered])
 
 
-def vertex_colors(mesh: str | Path | None = None) -> PaintedMesh:
+def vertex_colors(mesh: SurfaceMesh | str | Path | None = None) -> PaintedMesh:
     """A mesh with one colour per vertex."""
     return PaintedMesh(VertexColors, mesh)
 

@@ -1,4 +1,4 @@
-"""Plane sweep for a view that has no photograph: which depth makes the source photographs agree?
+"""Plane sweep for a view, with or without a photograph of its own: which depth makes the photographs agree?
 
     H_s(d) = K_s (R + t n^T / d) K_t^-1        source pixel of a target pixel on the plane z = d; n = (0, 0, 1)
     C(p, d) = a (1 - ZNCC) + b min(|difference of colour|, c)      of each pair of warped sources, over small windows
@@ -6,6 +6,7 @@
 (R, t) maps the target's camera axes to the source's. Plane-induced homographies: Hartley and Zisserman, "Multiple View
 Geometry", Eq. (13.2). A pair counts where both pictures contain the point; because some may be hidden, the best
 pairs of each pixel are averaged (Kang, Szeliski, Chai, "Handling Occlusions in Dense Multi-view Stereo", CVPR 2001).
+Where the view has a photograph, only pairs with it tell what it shows.
 """
 
 import itertools
@@ -62,6 +63,7 @@ def matching_costs(
     sources: Sequence[PosedImage],
     disparities: Float[np.ndarray, " D"],
     settings: MatchingSettings,
+    own_photograph: bool = False,
 ) -> Float[np.ndarray, "H W D"]:
     """Cost of every disparity at every target pixel; lower is better.
 
@@ -70,14 +72,18 @@ def matching_costs(
         sources: At least two, at about the target's resolution.
         disparities: 1 / depth of the planes.
         settings: How windows are compared.
+        own_photograph: The first source is the target's own photograph.
     """
+    pairs = list(itertools.combinations(range(len(sources)), 2))
+    if own_photograph:
+        pairs = pairs[: len(sources) - 1]  # those with the first one
     costs = np.empty((target.height, target.width, len(disparities)), np.float32)
     for index, disparity in enumerate(disparities):
         warped = [_warped(target, source, 1 / disparity) for source in sources]
         images, seen = [w[..., :3] for w in warped], [(w[..., 3] > 0.99).astype(np.float32) for w in warped]
         grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
-        cost = _combined(_pair_costs(images, grey, settings), seen, settings)
-        guide = sum(grey) / np.float32(len(grey))
+        cost = _combined(_pair_costs(images, grey, pairs, settings), [seen[i] * seen[j] for i, j in pairs], settings)
+        guide = grey[0] if own_photograph else sum(grey) / np.float32(len(grey))
         costs[..., index] = guided_filter(guide, cost, settings.smooth_radius, settings.smooth_epsilon)
     return costs
 
@@ -92,13 +98,16 @@ def _warped(target: TargetView, source: PosedImage, depth: float) -> Float[np.nd
 
 
 def _pair_costs(
-    images: Sequence[np.ndarray], grey: Sequence[np.ndarray], settings: MatchingSettings
+    images: Sequence[np.ndarray],
+    grey: Sequence[np.ndarray],
+    pairs: Sequence[tuple[int, int]],
+    settings: MatchingSettings,
 ) -> list[Float[np.ndarray, "H W"]]:
     window = settings.window
     means = [box_mean(g, window) for g in grey]
     variances = [np.maximum(box_mean(g * g, window) - m * m, 0) for g, m in zip(grey, means, strict=True)]
     costs = []
-    for i, j in itertools.combinations(range(len(images)), 2):
+    for i, j in pairs:
         covariance = box_mean(grey[i] * grey[j], window) - means[i] * means[j]
         floor = settings.noise**2
         correlation = covariance / np.sqrt((variances[i] + floor) * (variances[j] + floor))
@@ -109,10 +118,9 @@ def _pair_costs(
 
 
 def _combined(
-    costs: Sequence[Float[np.ndarray, "H W"]], seen: Sequence[np.ndarray], settings: MatchingSettings
+    costs: Sequence[Float[np.ndarray, "H W"]], both: Sequence[np.ndarray], settings: MatchingSettings
 ) -> Float[np.ndarray, "H W"]:
-    """Mean over the best of the pairs whose two sources have the pixel in their picture."""
-    both = [a * b for a, b in itertools.combinations(seen, 2)]
+    """Mean over the best of the pairs whose two sources have the pixel in their picture (`both` is 1 there)."""
     used = np.ceil(settings.best_pairs * np.sum(both, axis=0, dtype=np.float32) - 1e-3)
     ordered = _sorted([np.where(mask > 0, cost, _NEVER) for mask, cost in zip(both, costs, strict=True)])
     chosen = np.sum([np.where(rank < used, cost, 0) for rank, cost in enumerate(ordered)], axis=0, dtype=np.float32)
