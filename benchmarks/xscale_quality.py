@@ -10,6 +10,7 @@ texture of the model's memory, and saves details side by side.
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -112,7 +113,7 @@ def _run_commands(arguments: list[str]) -> dict[str, float]:
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "PATH": search, "OMP_NUM_THREADS": str(CORES), "NUMBA_NUM_THREADS": str(CORES)}
     cores = sorted(os.sched_getaffinity(0))[:CORES] if hasattr(os, "sched_setaffinity") else []
-    seconds = {}
+    seconds, before = {}, resource.getrusage(resource.RUSAGE_CHILDREN)
     for name, command in COMMANDS:
         start = time.perf_counter()
         words = ["taskset", "-c", ",".join(map(str, cores))] if cores and shutil.which("taskset") else []
@@ -120,6 +121,9 @@ def _run_commands(arguments: list[str]) -> dict[str, float]:
         if finished.returncode:
             raise RuntimeError(f"{name} ended with code {finished.returncode}; its message is above")
         seconds[name] = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"the three commands kept a core busy for {busy:.0f} s in all; {os.cpu_count()} cores in this machine")
     return seconds
 
 

@@ -42,7 +42,7 @@ def test_a_command_that_fails_ends_the_measurement(monkeypatch, tmp_path):
 
 
 def test_what_the_commands_wrote_is_scored_beside_the_baselines(tmp_path, capsys, monkeypatch):
-    """On a sphere before a plane; in place of the commands somebody writes the photographs, a little darker, and wins."""
+    """On a sphere before a plane; in place of the commands somebody writes the photographs, a little darker."""
 
     def make(folder, orders):
         (order,) = orders
