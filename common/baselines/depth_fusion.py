@@ -45,14 +45,14 @@ class DepthFusionSettings:
         matching: Of windows.
     """
 
-    planes: int = 192
+    planes: int = 128
     sweep_pixels: int = 200_000
-    small_step: float = 0.1
-    large_step: float = 1.0
+    small_step: float = 0.03
+    large_step: float = 0.3
     tolerance: float = 0.01
     fewest_views: int = 1
     truncation: float = 4.0
-    matching: MatchingSettings = field(default_factory=MatchingSettings)
+    matching: MatchingSettings = field(default_factory=lambda: MatchingSettings(best_pairs=0.5))
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _is_confirmed(
     return (count >= settings.fewest_views).reshape(one.depth.shape)
 
 
-def fuse(views: Sequence[DepthView], box: list[list[float]], resolution: int, truncation: float) -> SurfaceMesh:
+def fuse(views: Sequence[DepthView], box: Float[Tensor, "2 3"], resolution: int, truncation: float) -> SurfaceMesh:
     """The surface of depth maps.
 
     Args:
@@ -137,7 +137,7 @@ def fuse(views: Sequence[DepthView], box: list[list[float]], resolution: int, tr
     Raises:
         ValueError: No depth lies in the box.
     """
-    reach = truncation * max(high - low for low, high in zip(*box, strict=True)) / (resolution - 1)
+    reach = truncation * float((box[1] - box[0]).max()) / (resolution - 1)
     distance = fused_distance(views, reach)
     mesh = extract_surface(distance, box, resolution, is_dense=True)
     near_zero = torch.cat([distance(part).abs() < _SURFACE * reach for part in mesh.vertices.split(1 << 16)])
@@ -145,8 +145,8 @@ def fuse(views: Sequence[DepthView], box: list[list[float]], resolution: int, tr
     kept = faces_of_vertices(faces, near_zero.numpy())
     if not kept.any():
         raise ValueError(
-            f"no depth on which two views agree lies in the box {box}; the photographs show no common texture, or the"
-            " cameras or the box are wrong"
+            f"no depth on which two views agree lies in the box {box.tolist()}; the photographs show no"
+            " common texture, or the cameras or the box are wrong"
         )
     vertices, faces = keep_faces(mesh.vertices.numpy(), faces, kept)
     return SurfaceMesh(torch.from_numpy(vertices), torch.from_numpy(faces))

@@ -3,7 +3,10 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from common.baselines.painted_mesh import PaintedMesh, vertex_colors
 from common.bounding_cubes import Cube, subject_cube
@@ -74,7 +77,7 @@ def source_cameras(scene: Scene, source_ids: Sequence[int]) -> list[Camera]:
     return cameras
 
 
-def box_of(cube: Cube | None, scene: Scene, cameras: Sequence[Camera]) -> list[list[float]]:
+def box_of(cube: Cube | None, scene: Scene, cameras: Sequence[Camera]) -> Float[Tensor, "2 3"]:
     """Lower and upper corner of a cube, by default of what the cameras see together."""
     cube = cube or subject_cube(cameras, scene.points)
-    return [(cube.center - cube.radius).tolist(), (cube.center + cube.radius).tolist()]
+    return torch.from_numpy(np.stack([cube.center - cube.radius, cube.center + cube.radius]))

@@ -40,14 +40,20 @@ class VisualHull(Reconstruction):
         self.resolution, self.cube = resolution, cube
 
     def reconstruct(self, scene: Scene, source_ids: Sequence[int]) -> SurfaceMesh:
-        """The hull, open where it leaves the box.
+        """The hull, closed where it would leave the box.
 
         Raises:
-            ValueError: No source, a source without mask or with an empty one, or a hull without surface in the box.
+            ValueError: No source, a source without mask or with an empty one, or a hull that misses the box.
         """
         cameras = source_cameras(scene, source_ids)
-        masks = _masks(scene, source_ids)
-        return extract_surface(hull_field(cameras, masks), box_of(self.cube, scene, cameras), self.resolution)
+        hull = hull_field(cameras, _masks(scene, source_ids))
+        low, high = box_of(self.cube, scene, cameras)
+        step = (high - low) / (self.resolution - 1)
+
+        def closed(points: Float[Tensor, "N 3"]) -> Float[Tensor, " N"]:
+            return torch.maximum(hull(points), torch.maximum(low - points, points - high).amax(1))
+
+        return extract_surface(closed, torch.stack([low - step, high + step]), self.resolution)
 
 
 def hull_field(
