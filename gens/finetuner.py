@@ -58,7 +58,7 @@ def finetune(
     elif not has_volumes:
         _LOGGER.info("building the volumes of %s from %d views", dataset.name, len(dataset))
         network.initialize_volumes(to_device(dataset.validation_item(), device))
-    optimizer = build_finetune_optimizer(cfg, network.implicit_surface, network.volumes)
+    optimizer = build_finetune_optimizer(cfg, network.implicit_surface, list(network.volumes))
     state = RunState(network, optimizer, build_scheduler(cfg, optimizer), cfg.train.seed, "finetune", started_from)
     if latest is not None:
         state.restore(content, latest)

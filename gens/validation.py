@@ -95,7 +95,7 @@ def validate(
     means: dict[str, float] = {}
     for name in ERRORS:
         values = [row[name] for row in rows.values() if name in row]
-        means |= mean_over_processes({name: sum(values)}, len(values), device)
+        means |= mean_over_processes({name: sum(values, 0.0)}, len(values), device)
     if is_main_process():
         with atomic_path(root / f"val_{tag}.json") as temporary:
             temporary.write_text(json.dumps({"items": rows, "mean": means}, indent=1), encoding="utf8")
