@@ -26,6 +26,7 @@ from gens.networks.ray_sampling import SamplingSettings, equal_steps, importance
 from gens.networks.reg_net import RegularizationNetwork
 from gens.networks.rendering import Rays, SceneVolumes, render_for_training, render_for_viewing
 from gens.networks.sdf_inference import SdfField
+from gens.networks.sparse_volumes import SparseLevel, build_sparse_levels, regularise_sparse
 from gens.networks.volumes import Volumes, build_volumes, is_seen
 
 Inputs = Mapping[str, Any]
@@ -41,15 +42,16 @@ def build_network(model_cfg: Mapping[str, Any]) -> "GenS":
     surface = dict(model_cfg.get("implicit_surface", {}))
     features = model_cfg.get("feature_network", {})
     reg = model_cfg.get("reg_network", {})
-    dims = model_cfg.get("volume", {}).get("volume_dims", (256, 128, 64, 32, 16))
+    volume = model_cfg.get("volume", {})
     return GenS(
-        volume_dims=list(dims),
+        volume_dims=list(volume.get("volume_dims", (256, 128, 64, 32, 16))),
         feature_channels=list(features.get("d_out", [4] * 5)),
         reg_in_channels=list(reg.get("d_voluem", [8] * 5)),
         reg_out_channels=list(reg.get("d_out", [4] * 5)),
         reg_base=int(reg.get("d_base", 8)),
         sampling=SamplingSettings(**surface.pop("render", {})),
         implicit_surface=surface,
+        sparse=bool(volume.get("sparse", False)),
     )
 
 
@@ -64,6 +66,7 @@ class GenS(nn.Module):
         reg_in_channels, reg_out_channels, reg_base: Of the 3D U-Net.
         sampling: Samples along rays.
         implicit_surface: Blocks of the networks that read the volumes.
+        sparse: Volumes are built at occupied voxels only (`sparse_volumes`); released weights need the dense ones.
 
     Raises:
         ValueError: The numbers of levels or channels contradict each other.
@@ -78,10 +81,12 @@ class GenS(nn.Module):
         reg_base: int = 8,
         sampling: SamplingSettings | None = None,
         implicit_surface: Mapping[str, Any] | None = None,
+        sparse: bool = False,
     ):
         super().__init__()
         _check_levels(volume_dims, feature_channels, reg_in_channels, reg_out_channels)
         self.volume_dims = tuple(volume_dims)
+        self.sparse = sparse
         self.sampling = sampling or SamplingSettings()
         self.feature_network = FeatureNetwork(feature_channels)
         self.match_feature_network = FeatureNetwork(feature_channels).requires_grad_(False)
@@ -129,12 +134,20 @@ class GenS(nn.Module):
         """Regularised volumes and masks, fine to coarse."""
         masks = []
 
+        def sparse_levels() -> Iterator[SparseLevel]:
+            for level in build_sparse_levels(features, intrinsics, cam_to_world, self.volume_dims):
+                masks.append(level.mask)
+                yield level
+                del level
+
         def aggregated() -> Iterator[Tensor]:
             for volume, mask in build_volumes(features, intrinsics, cam_to_world, self.volume_dims):
                 masks.append(mask)
                 yield volume
                 del volume
 
+        if self.sparse:
+            return regularise_sparse(self.reg_network, sparse_levels()), masks
         return self.reg_network(aggregated()), masks
 
     @torch.no_grad()
