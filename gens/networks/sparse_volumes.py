@@ -6,8 +6,9 @@ leaves them out. Weights trained in one mode do not suit the other.
 
 Memory of the aggregation, of the U-Net and of all that is kept for gradients is proportional to the occupied voxels.
 What is handed on is dense, as everything that looks values up reads it so: a result of 4 channels and its mask take 20
-bytes for every voxel of the cube (more in fine-tuning, which trains the results). The work per voxel is larger than in
-dense mode; where most voxels are occupied and memory suffices, dense mode is faster.
+bytes for every voxel of the cube (more in fine-tuning, which trains the results). On one CPU core an
+occupied voxel costs about nine times the time of one in dense mode: this mode saves memory, and time only where few
+voxels are occupied.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
