@@ -167,7 +167,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--size", type=int, nargs=2, default=(960, 540), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--views", type=int, default=60, help="photographs; every seventh is held out")
-    parser.add_argument("--seed", type=int, default=1, help="of the town")
+    parser.add_argument("--seed", type=int, default=500, help="of the town; settings were chosen on 1 and 900")
     parser.add_argument("--params", default="configs/small_scene.py", help="parameter file of the three commands")
     parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="settings to override")
     return parser.parse_args(arguments)

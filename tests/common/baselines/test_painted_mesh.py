@@ -138,7 +138,7 @@ def test_the_fit_is_the_least_squares_solution():
 
 
 def test_a_colour_that_nobody_sees_is_that_of_its_neighbours():
-    pixels = Observations(np.array([[0], [2]]), np.ones((2, 1)), np.ones(2), np.array([[0.2] * 3, [0.6] * 3]))
+    pixels = Observations(np.array([[0], [2]]), np.ones((2, 1)), np.full(2, 100.0), np.array([[0.2] * 3, [0.6] * 3]))
     found = fit_colors(3, [pixels], np.array([[0, 1], [1, 2]]))
     np.testing.assert_allclose(found[:, 0], [0.2, 0.4, 0.6], atol=5e-3)
 
