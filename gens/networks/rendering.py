@@ -189,7 +189,7 @@ def render_for_viewing(
     z: Float[Tensor, "R N"],
     last: float,
 ) -> dict[str, Tensor]:
-    """`color_fine normal render_depth sdf_depth` as in training, and `normal_inside`: of samples in the unit sphere."""
+    """`color_fine normal render_depth sdf_depth` as in training, `opacity`, `normal_inside`: of the unit sphere."""
     R, N = z.shape
     samples = intervals(rays, z, last, scene.masks)
     evaluated = samples.seen.flatten().nonzero()[:, 0]
@@ -204,7 +204,7 @@ def render_for_viewing(
     rotation = scene.cam_to_world[0, :3, :3]
     maps = _maps(weights, spread(color, evaluated, R * N).view(R, N, 3), gradient, samples, crossing, rotation, rays)
     inside = (gradient * (weights * samples.inside)[..., None]).sum(dim=1) @ torch.linalg.inv(rotation).mT
-    return maps | {"normal_inside": inside}
+    return maps | {"normal_inside": inside, "opacity": weights.sum(dim=-1)}
 
 
 def _maps(
