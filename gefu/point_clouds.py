@@ -74,7 +74,9 @@ class PointCloudWriter:
             try:
                 write_mesh(path.with_name(f"{scene}_mesh.ply"), points, colors)
             except ImportError as error:
-                _LOGGER.warning("no mesh was made: %s; install it with: pip install polyview[meshing]", error)
+                absent = isinstance(error, ModuleNotFoundError)
+                remedy = "install it with: pip install polyview[meshing]" if absent else "Open3D needs that library"
+                _LOGGER.warning("no mesh was made: %s; %s", error, remedy)
 
 
 def back_project(
@@ -102,7 +104,7 @@ def write_mesh(path: Path, points: Float[np.ndarray, "P 3"], colors: UInt8[np.nd
     """A surface through the points by ball pivoting, radii 1.5 and 3 times the mean distance to the nearest neighbour.
 
     Raises:
-        ImportError: Open3D is not installed.
+        ImportError: Open3D is not installed, or a system library that it needs is not.
     """
     import open3d
     import trimesh
