@@ -30,6 +30,7 @@ from gens.run_folder import run_root
 DEFAULT_CONFIG = "confs/gens_finetune.conf"
 SCENES = "datasets/dtu_split/test.txt"
 REF_VIEWS = (23, 43)
+DONE = ("finished", "was finished")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows.append(_finetune(scene, view, rest))
     finally:
         print(table(rows))
-    failed = [row for row in rows if not row.result.endswith("finished")]
+    failed = [row for row in rows if row.result not in DONE]
     if failed:
         raise RuntimeError(
             f"{len(failed)} of {len(rows)} scenes failed; start the same command again to try them again"
@@ -72,7 +73,7 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         psnr = "" if row.psnr is None else f"{row.psnr:.2f}"
         lines.append(f"{row.scene:<28} {row.ref_view:>4} {row.minutes:>8.1f} {psnr:>6}  {row.result}")
-    done = [row for row in rows if row.result.endswith("finished")]
+    done = [row for row in rows if row.result in DONE]
     known = [row.psnr for row in done if row.psnr is not None]
     mean = f", mean PSNR {sum(known) / len(known):.2f}" if known else ""
     return "\n".join([*lines, f"{len(done)} of {len(rows)} finished{mean}"])

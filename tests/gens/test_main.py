@@ -44,3 +44,30 @@ def test_validation_is_the_reference(case, conf, trees, golden, sphere_checkpoin
     assert distance.max() < 1e-3 * scale
     assert abs(len(vertices) - expected["mesh_counts"][0]) <= 0.01 * expected["mesh_counts"][0]
     assert abs(len(faces) - expected["mesh_counts"][1]) <= 0.01 * expected["mesh_counts"][1]
+
+
+def test_two_processes_validate_each_their_part(tmp_path):
+    from gens.data.loaders import ValidationOrder
+
+    parts = [[key.index for key in ValidationOrder(5, process, 2)] for process in range(2)]
+    assert parts == [[0, 2, 4], [1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--mode", "val"], "name their checkpoint with --resume"),
+        (["--mode", "finetune"], "name their checkpoint with --resume"),
+        (["--mode", "finetune", "--resume", "x"], "needs a finetune_dataset with scene and ref_view"),
+        (["--mode", "val", "--resume", "x"], "still the placeholder '<your data path>'"),
+        (["--mode", "train", "--load_vol"], "training across scenes takes a generic one"),
+        (["--mode", "train", "train_dataset.dataset_name", "DTU"], "still the placeholder"),
+        (["--mode", "train", "train_dataset.data_dir", "/nowhere"], "no folder /nowhere; data_dir names"),
+        (["--mode", "val", "--resume", "x", "general.base_exp_dir", "<out>"], "base_exp_dir is still the placeholder"),
+    ],
+)
+def test_what_cannot_be_run_is_one_sentence(words, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+        main([*words[:4], "--no_cuda", *words[4:]] if words[0] == "--mode" and len(words) > 4 else [*words])
