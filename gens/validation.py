@@ -4,6 +4,7 @@ Files in the folder of the run:
 
 meshes/<scene>_<tag>.ply                                       world units, coloured
 val_img|val_normal|val_sdf_depth|val_render_depth/<file_name>_<tag>.png
+val_box/<file_name>_<tag>.png                                    the cube on the photographs
 val_<tag>.json                                                 errors of every item and their means
 """
 
@@ -24,6 +25,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from common.batches import to_device
+from common.bounding_cubes import Cube, draw_cube
+from common.cameras import Camera
 from common.distributed import is_main_process, mean_over_processes, rank
 from common.io.atomic import atomic_path
 from common.io.images import write_image
@@ -127,6 +130,7 @@ def validate_item(
         "val_normal": views["normal_img"].cpu().numpy().astype(np.uint8),
         "val_sdf_depth": depth_picture(views["sdf_depth"].cpu().numpy()),
         "val_render_depth": depth_picture(views["render_depth"].cpu().numpy()),
+        "val_box": box_picture(item),
     }
     for folder, picture in pictures.items():
         write_image(root / folder / f"{item['file_name']}_{tag}.png", picture)
@@ -176,6 +180,20 @@ def errors(views: Mapping[str, Tensor], item: Mapping[str, Any]) -> dict[str, fl
             for name in ("render_depth", "sdf_depth"):
                 found[f"{name}_loss"] = (views[name].cpu() - truth)[known].abs().mean().item()
     return found
+
+
+def box_picture(item: Item) -> UInt8[np.ndarray, "H W 3"]:
+    """The item's photographs with the edges of the cube in which its surface is sought."""
+    height, width = item["imgs"].shape[-2:]
+    near_far = item["near"].item(), item["far"].item()
+    cameras = [
+        Camera(intrinsics[:3, :3], torch.linalg.inv(pose), height, width, near_far)
+        for intrinsics, pose in zip(item["intrs"].cpu(), item["c2ws"].cpu(), strict=True)
+    ]
+    photographs = (item["imgs"].cpu() * 256).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    center = (item["bound_min"] + item["bound_max"]).cpu().double().numpy() / 2
+    radius = (item["bound_max"] - item["bound_min"]).max().item() / 2
+    return draw_cube(Cube(center, radius), cameras, list(photographs))
 
 
 def depth_picture(depth: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
