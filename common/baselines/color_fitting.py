@@ -53,24 +53,24 @@ def fit_colors(
     Raises:
         ValueError: No pixel of any photograph sees the surface.
     """
-    system, right = sparse.csr_array((num_colors, num_colors)), np.zeros((num_colors, 3))
+    system, right = sparse.csr_array((num_colors, num_colors), dtype=np.float32), np.zeros((num_colors, 3))
     received = np.zeros(num_colors)
     for seen in photographs:
         count, per_pixel = seen.numbers.shape
         rows = np.arange(0, count * per_pixel + 1, per_pixel)
-        mixing = sparse.csr_array((seen.weights.ravel(), seen.numbers.ravel(), rows), (count, num_colors))
-        trusted = sparse.diags_array(seen.trust) @ mixing
+        weights = seen.weights.ravel().astype(np.float32)
+        mixing = sparse.csr_array((weights, seen.numbers.ravel(), rows), (count, num_colors))
+        trusted = sparse.diags_array(seen.trust.astype(np.float32)) @ mixing
         system = system + mixing.T @ trusted
         right += trusted.T @ seen.rgb
         received += trusted.T @ np.ones(count)
     if not received.any():
         raise ValueError("no pixel of the source photographs sees the mesh; cameras and mesh are of different frames")
-    typical = received[received > 0].mean()
+    anchor = _ANCHOR * received[received > 0].mean()
     mean = right.sum(axis=0) / received.sum()
     start = np.where(received[:, None] > 0, right / np.maximum(received, 1e-12)[:, None], mean)
-    system = system + smoothness * _laplacian(num_colors, neighbours)
-    system = (system + _ANCHOR * typical * sparse.eye_array(num_colors)).tocsr()
-    right += _ANCHOR * typical * mean
+    system = system + _smoothing(num_colors, neighbours, smoothness, anchor)
+    right += anchor * mean
     inverse_diagonal = sparse.diags_array(1 / system.diagonal())
     solve = [
         cg(system, right[:, k], x0=start[:, k], rtol=1e-5, maxiter=_STEPS, M=inverse_diagonal)[0] for k in range(3)
@@ -78,10 +78,9 @@ def fit_colors(
     return np.clip(np.stack(solve, axis=1), 0, 1)
 
 
-def _laplacian(count: int, neighbours: Int[np.ndarray, "E 2"]) -> sparse.csr_array:
-    """The matrix of sum |t_i - t_j|^2."""
+def _smoothing(count: int, neighbours: Int[np.ndarray, "E 2"], weight: float, anchor: float) -> sparse.csr_array:
+    """The matrix of weight * sum |t_i - t_j|^2 + anchor * sum |t_i|^2."""
     first, second = neighbours.T
-    ones = np.ones(len(neighbours))
-    beside = sparse.coo_array((ones, (first, second)), (count, count)).tocsr()
+    beside = sparse.coo_array((np.full(len(neighbours), weight, np.float32), (first, second)), (count, count)).tocsr()
     beside = beside + beside.T
-    return sparse.diags_array(np.asarray(beside.sum(axis=1)).ravel()) - beside
+    return sparse.diags_array(np.asarray(beside.sum(axis=1)).ravel() + np.float32(anchor)) - beside
