@@ -39,3 +39,40 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
     if not near:
         near = [other for other in known if other.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]][:1]
     return near[0] if near else None
+
+
+def fit_value(value: Any, current: Any, name: str, where: str, text: str | None = None) -> Any:
+    """`value` as the kind of `current`, the value that it replaces.
+
+    Args:
+        value: What a file or a command line gives.
+        current: The setting's default.
+        name: Of the setting, for the error.
+        where: The value comes from, for the error.
+        text: The word that `value` was read from; a text stays exactly that.
+
+    Raises:
+        TypeError: It cannot be read as that kind.
+    """
+    if isinstance(current, bool):
+        words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+        value = words.get(str(value).lower(), value)
+    elif isinstance(current, str) and isinstance(value, int | float | list | tuple | bool):
+        value = str(value) if text is None else text
+    elif isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    elif isinstance(current, int) and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    elif isinstance(current, list):
+        value = list(value) if isinstance(value, tuple) else value if isinstance(value, list) else [value]
+    if type(value) is not type(current):
+        kinds = {
+            "str": "a text",
+            "int": "a whole number",
+            "float": "a number",
+            "bool": "True or False",
+            "dict": "a section",
+        }
+        expected = kinds.get(type(current).__name__, type(current).__name__)
+        raise TypeError(f"setting {name!r} in {where} must be {expected}, got {value!r}")
+    return value

@@ -16,7 +16,7 @@ import yaml
 
 from common.paths import resolve_input
 from common.reporting import git_describe
-from common.settings import Config, nearest_name, read_literal, to_config
+from common.settings import Config, fit_value, nearest_name, read_literal, to_config
 from gefu.config_defaults import DEFAULTS, UNREAD, UNREAD_PREFIXES
 
 METHOD_FOLDER = Path(__file__).parent
@@ -109,7 +109,7 @@ def _merge(settings: dict, content: Mapping, where: str, prefix: str = "") -> No
             if not settings[key]:
                 _refuse_unknown(name, where)
         elif key in settings:
-            settings[key] = _fit(value, settings[key], name, where)
+            settings[key] = fit_value(value, settings[key], name, where)
         else:
             _refuse_unknown(name, where)
             settings[key] = value
@@ -134,36 +134,10 @@ def _merge_overrides(settings: dict, opts: Sequence[str]) -> None:
                 break
         else:
             if leaf in node:
-                node[leaf] = _fit(read_literal(text), node[leaf], name, "the command line", text)
+                node[leaf] = fit_value(read_literal(text), node[leaf], name, "the command line", text)
             else:
                 _refuse_unknown(name, "the command line")
                 node[leaf] = read_literal(text)
-
-
-def _fit(value: Any, current: Any, name: str, where: str, text: str | None = None) -> Any:
-    """`value` as the kind of `current`; what cannot be read as that kind is an error."""
-    if isinstance(current, bool):
-        words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-        value = words.get(str(value).lower(), value)
-    elif isinstance(current, str) and isinstance(value, int | float | list | tuple | bool):
-        value = str(value) if text is None else text
-    elif isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    elif isinstance(current, int) and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    elif isinstance(current, list):
-        value = list(value) if isinstance(value, tuple) else value if isinstance(value, list) else [value]
-    if type(value) is not type(current):
-        kinds = {
-            "str": "a text",
-            "int": "a whole number",
-            "float": "a number",
-            "bool": "True or False",
-            "dict": "a section",
-        }
-        expected = kinds.get(type(current).__name__, type(current).__name__)
-        raise TypeError(f"setting {name!r} in {where} must be {expected}, got {value!r}")
-    return value
 
 
 def _refuse_unknown(name: str, where: str) -> None:
