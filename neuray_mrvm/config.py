@@ -36,7 +36,11 @@ DEFAULT_CONFIG = "configs/gen/neuray_gen_depth.yaml"
 TEMPLATE = METHOD_FOLDER / "configs" / "ft" / "template.yaml"
 _TEMPLATE_PATH = re.compile(r"configs/ft/(cv|depth)/(dtu|llff|nerf_synthetic)/neuray_ft_\1_([\w.-]+)\.yaml")
 _INIT_OF = {"cv": "cost_volume", "depth": "depth"}
-_DATABASE_OF = {"dtu": "dtu_test/{}/black_800", "llff": "llff_colmap/{}/high", "nerf_synthetic": "nerf_synthetic/{}/black_800"}
+_DATABASE_OF = {
+    "dtu": "dtu_test/{}/black_800",
+    "llff": "llff_colmap/{}/high",
+    "nerf_synthetic": "nerf_synthetic/{}/black_800",
+}
 _FLAT = {**TRAINER, **LOSSES, **NETWORK, **GENERALIZATION, **FINE_TUNING}
 _DATASETS = {"gen": GEN_DATASET, "ft": FT_DATASET}
 
@@ -137,17 +141,21 @@ def _read(cfg: str | Path) -> tuple[dict[str, Any], str]:
 def _checked(settings: Any, known: Mapping[str, Any], where: str, prefix: str = "") -> dict[str, Any]:
     """The values as the kinds of the defaults."""
     if not isinstance(settings, Mapping):
-        raise TypeError(f"setting {prefix[:-1]!r} in {where} must be a section with settings of its own, got {settings!r}")
+        raise TypeError(
+            f"setting {prefix[:-1]!r} in {where} must be a section with settings of its own, got {settings!r}"
+        )
     fitted = {}
     for key, value in settings.items():
         name = f"{prefix}{key}"
         if key not in known:
             near = nearest_name(name, _names())
-            hint = f"did you mean {near!r}?" if near else "see neuray_mrvm/config_defaults.py for the settings there are"
+            hint = f"did you mean {near!r}?" if near else "neuray_mrvm/config_defaults.py lists all there are"
             raise ValueError(f"unknown setting {name!r} in {where}; {hint}")
         default = known[key]
         if default is None:
-            fitted[key] = None if value is None else fit_value(read_literal(value), KIND_WITHOUT_DEFAULT[key], name, where)
+            fitted[key] = (
+                None if value is None else fit_value(read_literal(value), KIND_WITHOUT_DEFAULT[key], name, where)
+            )
         elif isinstance(default, Mapping):  # weights of database types: replaced as a whole
             fitted[key] = _checked(value, default, where, f"{name}.")
         else:
