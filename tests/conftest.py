@@ -1,5 +1,6 @@
 """Fixtures for every test: device, golden arrays, real data where the machine has it."""
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -17,15 +18,35 @@ if not torch.cuda.is_available():
 
 
 def load_golden_module(relative: str):
-    """A Python file of tests/golden as a module (they import each other by bare name)."""
+    """A Python file of tests/golden as a module; they import `deterministic` and their neighbours by bare name.
+
+    Several methods have an `inputs.py`, so a bare name only means the neighbour while a file is being loaded.
+    """
     path = TESTS / "golden" / relative
-    if path.stem in sys.modules:
-        return sys.modules[path.stem]
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
+    name = "golden_" + relative.removesuffix(".py").replace("/", "_")
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        with bare_names_mean_neighbours(path.parent):
+            sys.modules[name] = module
+            spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@contextlib.contextmanager
+def bare_names_mean_neighbours(folder: Path):
+    """Within, `import inputs` finds `inputs.py` of this folder whatever was imported before."""
+    neighbours = [path.stem for path in folder.glob("*.py")]
+    before = {name: sys.modules.pop(name) for name in neighbours if name in sys.modules}
+    search_path = sys.path.copy()
+    sys.path[:0] = [str(folder), str(TESTS / "golden")]
+    try:
+        yield
+    finally:
+        sys.path[:] = search_path
+        for name in neighbours:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
 
 
 @pytest.fixture(scope="session")
