@@ -5,7 +5,7 @@ Everything random about an item is decided by the key it is asked for with, not 
 
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from common.datasets.scene import Scene
 from common.datasets.view_selection import paired_views
 from common.io.data_files import read_text
+from common.item_order import ItemKey
 from common.paths import resolve_input
 from common.seeding import generator_for
 from gens.data.geometry import ItemGeometry, item_geometry
@@ -29,13 +30,6 @@ NUM_PSEUDO_POINTS = 2048
 FEWEST_PSEUDO_PIXELS = 100
 NUM_LIGHTS = 7
 _LOGGER = logging.getLogger(__name__)
-
-
-class ItemKey(NamedTuple):
-    """Which item, and the integers that decide its random choices."""
-
-    index: int
-    seed: tuple[int, ...] = (0,)
 
 
 class MultiViewDataset(Dataset):

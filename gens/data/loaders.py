@@ -5,7 +5,6 @@ continues at position p of an epoch sees exactly the items that it would have se
 """
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,59 +13,16 @@ from torch.utils.data import DataLoader, Sampler
 
 from common.batches import Loader
 from common.distributed import rank, world_size
-from common.seeding import generator_for
+from common.item_order import TrainingOrder, ValidationOrder
+from common.seeding import generator_for, seed_torch
 from gens.config import require_dataset
-from gens.data.datasets import BMVSDataset, DTUDataset, ItemKey, MultiViewDataset
+from gens.data.datasets import BMVSDataset, DTUDataset, MultiViewDataset
 from gens.data.finetune_datasets import BMVSDatasetFinetune, DTUDatasetFinetune, FinetuneDataset
 
 DATASETS = {"DTUDataset": DTUDataset, "BMVSDataset": BMVSDataset}
 FINETUNE_DATASETS = {"DTUDatasetFinetune": DTUDatasetFinetune, "BMVSDatasetFinetune": BMVSDatasetFinetune}
 # Streams of random numbers that must not coincide.
 _ORDER, _ITEM, _NETWORK = 0, 1, 2
-
-
-class TrainingOrder(Sampler[ItemKey]):
-    """This process's items of an epoch, as keys, in random order; `start` it anywhere. `length`: items per epoch.
-
-    Args:
-        num_items: Of the dataset. With several processes the last round is filled up with items of the first.
-        seed: Of the run.
-        process, num_processes: This rank among how many.
-    """
-
-    def __init__(self, num_items: int, seed: int, process: int = 0, num_processes: int = 1):
-        self.length = -(-num_items // num_processes)
-        self._num_items = num_items
-        self._seed = seed
-        self._process, self._num_processes = process, num_processes
-        self._epoch, self._position = 0, 0
-
-    def start(self, epoch: int, position: int = 0) -> None:
-        """Let the next iteration begin at item `position` of `epoch`."""
-        self._epoch, self._position = epoch, position
-
-    def __len__(self) -> int:
-        return self.length - self._position
-
-    def __iter__(self) -> Iterator[ItemKey]:
-        order = generator_for(_ORDER, self._seed, self._epoch).permutation(self._num_items)
-        order = np.resize(order, self.length * self._num_processes)
-        for position in range(self._position, self.length):
-            index = int(order[position * self._num_processes + self._process])
-            yield ItemKey(index, (_ITEM, self._seed, self._epoch, position, self._process))
-
-
-class ValidationOrder(Sampler[ItemKey]):
-    """Every item once, in order; with several processes each takes every n-th."""
-
-    def __init__(self, num_items: int, process: int = 0, num_processes: int = 1):
-        self._indices = range(process, num_items, num_processes)
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __iter__(self) -> Iterator[ItemKey]:
-        return iter([ItemKey(index) for index in self._indices])
 
 
 def build_training_loader(cfg: Any, seed: int) -> DataLoader:
@@ -98,7 +54,7 @@ def step_generator(seed: int, *key: int) -> np.random.Generator:
 
 def seed_step(seed: int, *key: int) -> None:
     """Seed what the network draws during one step: jitter of the rays, points of the free space."""
-    torch.manual_seed(int(generator_for(_NETWORK, seed, *key).integers(2**62)))
+    seed_torch(_NETWORK, seed, *key)
 
 
 def cycle_order(seed: int, cycle: int, count: int) -> list[int]:

@@ -47,7 +47,7 @@ def test_validation_is_the_reference(case, conf, trees, golden, sphere_checkpoin
 
 
 def test_two_processes_validate_each_their_part(tmp_path):
-    from gens.data.loaders import ValidationOrder
+    from common.item_order import ValidationOrder
 
     parts = [[key.index for key in ValidationOrder(5, process, 2)] for process in range(2)]
     assert parts == [[0, 2, 4], [1, 3]]
