@@ -28,6 +28,11 @@ def generator_for(*key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(key))
 
 
+def seed_torch(*key: int) -> None:
+    """Seed PyTorch's generators with a number that depends on the given non-negative integers only."""
+    torch.manual_seed(int(generator_for(*key).integers(2**62)))
+
+
 def random_states() -> dict[str, Any]:
     """The states of the global generators, made of values that weights-only loading accepts."""
     kind, keys, position, has_gauss, cached = np.random.get_state()

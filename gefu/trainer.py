@@ -1,7 +1,6 @@
 """Training: epochs of single steps, checkpoints, validation."""
 
 import logging
-import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from common.checkpoints import remove_leftovers, save_checkpoint
 from common.distributed import barrier, is_distributed, is_main_process, synchronize_batch_norm
 from common.paths import move_aside
 from common.reporting import RunningValues, ScalarWriter, progress_line, scalar_writer
+from common.training import check_finite
 from gefu.data.loaders import build_test_loader, build_training_loader
 from gefu.evaluator import evaluate
 from gefu.experiment import (
@@ -121,11 +121,7 @@ class _Run:
         for batch in self.loader:
             began = time.monotonic()
             scalars = train_step(self.network, self.loss, state.optimizer, to_device(batch, self.device))
-            if not math.isfinite(scalars["loss"]):
-                raise RuntimeError(
-                    f"the loss became {scalars['loss']} at step {state.step}; lower train.lr and start again from the "
-                    "last checkpoint"
-                )
+            check_finite(scalars, f"step {state.step}", "train.lr")
             state.position += 1
             state.step += 1
             self._recent.update(scalars | {"data": began - asked, "batch": time.monotonic() - asked})

@@ -13,13 +13,14 @@ from tqdm import tqdm
 from common.batches import to_device
 from common.checkpoints import checksum, load_checkpoint
 from common.reporting import ScalarWriter, progress_line, scalar_writer
+from common.training import check_finite
 from gens.data.finetune_datasets import FinetuneDataset
 from gens.data.loaders import build_finetune_dataset, cycle_order, seed_step, step_generator
 from gens.losses import GensLoss, LossWeights
 from gens.model_checkpoints import FOLDER, LATEST, RunState, find_latest, load_finetuned, load_generic
 from gens.optimization import build_finetune_optimizer, build_scheduler, cos_anneal_ratio
 from gens.run_folder import prepare_folder
-from gens.trainer import check_finite, is_due, train_step
+from gens.trainer import is_due, train_step
 from gens.validation import MeshSettings, validate
 
 _LOGGER = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ class _Finetuning:
         state.network.train()
         anneal = cos_anneal_ratio(number, self.cfg.train.anneal_end)
         scalars = train_step(state.network, self.loss, state.optimizer, to_device(item, self.device), anneal, step=None)
-        check_finite(scalars, f"step {number}")
+        check_finite(scalars, f"step {number}", "train.lr_confs")
         state.scheduler.step_to(number)
         state.position += 1
         return scalars

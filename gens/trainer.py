@@ -16,6 +16,7 @@ from tqdm import tqdm
 from common.batches import to_device
 from common.distributed import is_distributed, is_main_process, mean_over_processes, rank
 from common.reporting import ScalarWriter, progress_line, scalar_writer
+from common.training import check_finite
 from gens.data.loaders import build_training_loader, build_validation_loader, seed_step
 from gens.losses import GensLoss, LossWeights
 from gens.model_checkpoints import FOLDER, LATEST, RunState, find_latest, load_generic
@@ -83,16 +84,6 @@ def train_step(
     with torch.no_grad():
         scalars = torch.stack([*terms.values(), (outputs["color_fine"] - item["color"]).square().mean()]).tolist()
     return dict(zip(terms, scalars, strict=False)) | {"psnr": -10 * math.log10(max(scalars[-1], 1e-20))}
-
-
-def check_finite(scalars: Mapping[str, float], where: str) -> None:
-    """Refuse to go on once the loss is no number; RuntimeError."""
-    if not math.isfinite(scalars["loss"]):
-        wrong = [name for name, value in scalars.items() if not math.isfinite(value) and name not in ("loss", "psnr")]
-        raise RuntimeError(
-            f"the loss became {scalars['loss']} at {where} (through {', '.join(wrong) or 'the parameters'}); lower the"
-            " rates in train.lr_confs and start again from the last checkpoint"
-        )
 
 
 def is_due(count: int, frequency: float) -> bool:
@@ -172,7 +163,7 @@ class _Training:
         seed_step(state.seed, state.epoch, state.position, rank())
         anneal = cos_anneal_ratio(time_, self.cfg.train.anneal_end)
         scalars = train_step(self.network, self.loss, state.optimizer, item, anneal, time_)
-        check_finite(scalars, f"epoch {state.epoch}, step {state.position}")
+        check_finite(scalars, f"epoch {state.epoch}, step {state.position}", "train.lr_confs")
         state.scheduler.step_to(time_)
         state.position += 1
         return scalars
