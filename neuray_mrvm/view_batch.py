@@ -67,3 +67,21 @@ class TrainingItem:
     sources: ViewBatch | None = None
     scene_name: str = ""
     step: int = 0
+
+    def to(self, device: torch.device | str) -> "TrainingItem":
+        """The same item on a device."""
+        views = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, ViewBatch)}
+        return replace(self, **views)
+
+
+@dataclass(frozen=True)
+class SceneItem(TrainingItem):
+    """The same for a network of one scene.
+
+    Attributes:
+        reference_numbers: Which of the scene's reference views `references` are.
+        query_number: Which of them the query is; None for any other camera.
+    """
+
+    reference_numbers: tuple[int, ...] = ()
+    query_number: int | None = None
