@@ -1,0 +1,1 @@
+"""ID-NeRF's networks; their children carry the names of the released weights."""
