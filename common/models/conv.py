@@ -12,10 +12,16 @@ from common.models.conv3d import conv3d, conv_transpose3d
 
 
 class ConvBnRelu2d(nn.Module):
-    """Convolution without bias, batch normalisation, ReLU; `padding` keeps the size at stride 1."""
+    """Convolution without bias, batch normalisation, ReLU; the size is kept at stride 1.
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1):
+    `negative_slope` is what the ReLU leaves of negative numbers.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, negative_slope: float = 0.0
+    ):
         super().__init__()
+        self.negative_slope = negative_slope
         padding = kernel_size // 2
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride=stride, padding=padding, bias=False)
         self.bn = nn.BatchNorm2d(out_channels)
@@ -23,23 +29,30 @@ class ConvBnRelu2d(nn.Module):
     def forward(self, x: Float[Tensor, "B Cin H W"]) -> Float[Tensor, "B Cout h w"]:
         if _is_frozen(self.bn):
             weight, bias = _fold(self.conv.weight, self.bn)
-            return functional.conv2d(x, weight, bias, self.conv.stride, self.conv.padding).relu_()
-        return self.bn(self.conv(x)).relu_()
+            return _relu_(functional.conv2d(x, weight, bias, self.conv.stride, self.conv.padding), self.negative_slope)
+        return _relu_(self.bn(self.conv(x)), self.negative_slope)
 
 
 class ConvBnRelu3d(nn.Module):
     """The 3-D block: kernel 3, padding 1; `stride` is one number or one per axis (depth, rows, columns)."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int | tuple[int, int, int] = 1):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int | tuple[int, int, int] = 1,
+        negative_slope: float = 0.0,
+    ):
         super().__init__()
+        self.negative_slope = negative_slope
         self.conv = nn.Conv3d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         self.bn = nn.BatchNorm3d(out_channels)
 
     def forward(self, x: Float[Tensor, "B Cin D H W"]) -> Float[Tensor, "B Cout d h w"]:
         if _is_frozen(self.bn):
-            return conv3d(x, *_fold(self.conv.weight, self.bn), stride=self.conv.stride).relu_()
+            return _relu_(conv3d(x, *_fold(self.conv.weight, self.bn), stride=self.conv.stride), self.negative_slope)
         x = conv3d(x, self.conv.weight, stride=self.conv.stride)
-        return _normalise_3d(x, self.bn).relu_()
+        return _relu_(_normalise_3d(x, self.bn), self.negative_slope)
 
 
 class DeconvBn3d(nn.Sequential):
@@ -62,6 +75,11 @@ class DeconvBn3d(nn.Sequential):
             weight, bias = _fold(self[0].weight, self[1], channel_axis=1)
             return conv_transpose3d(x, weight, bias, stride=self[0].stride)
         return _normalise_3d(conv_transpose3d(x, self[0].weight, stride=self[0].stride), self[1])
+
+
+def _relu_(x: Tensor, negative_slope: float) -> Tensor:
+    """In place; plain ReLU is the faster of the two."""
+    return functional.leaky_relu_(x, negative_slope) if negative_slope else x.relu_()
 
 
 def _is_frozen(norm: nn.Module) -> bool:
