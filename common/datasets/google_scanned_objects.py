@@ -27,7 +27,7 @@ NEAREST_FRACTION = 0.1  # of the distance to the origin
 
 
 def read_google_scanned_objects(folder: str | Path) -> Scene:
-    """The views of one object, by number.
+    """The views of one object, by number; poses without a picture are views without image.
 
     Args:
         folder: The object's, with `rgb`, `pose` and `intrinsics`.
@@ -37,11 +37,15 @@ def read_google_scanned_objects(folder: str | Path) -> Scene:
         ValueError: A file is damaged; the sentence names it and the line.
     """
     folder = Path(folder)
-    photographs = [path for path in (folder / "rgb").glob("*.png") if path.stem.isdecimal()]
+    photographs = {path.stem for path in (folder / "rgb").glob("*.png") if path.stem.isdecimal()}
     if not photographs:
         raise FileNotFoundError(f"no pictures rgb/000000.png ... in {folder}")
-    views = [_read_view(folder, path) for path in sorted(photographs, key=lambda path: int(path.stem))]
-    return checked_scene(Scene(folder.resolve().name, tuple(views), pixel_origin="corner"), folder)
+    names = photographs | {path.stem for path in (folder / "pose").glob("*.txt") if path.stem.isdecimal()}
+    views = [_read_view(folder, name) for name in sorted(names, key=int)]
+    notes = ()
+    if len(views) > len(photographs):
+        notes = (f"{len(views) - len(photographs)} of {len(views)} poses have no picture; their views are poses only",)
+    return checked_scene(Scene(folder.resolve().name, tuple(views), pixel_origin="corner", notes=notes), folder)
 
 
 def object_depth_bounds(world_to_cam: Float[np.ndarray, "4 4"]) -> tuple[float, float]:
@@ -50,17 +54,17 @@ def object_depth_bounds(world_to_cam: Float[np.ndarray, "4 4"]) -> tuple[float, 
     return max(distance - OBJECT_RADIUS, NEAREST_FRACTION * distance), distance + OBJECT_RADIUS
 
 
-def _read_view(folder: Path, photograph: Path) -> View:
-    pose_path, intrinsics_path = (folder / name / f"{photograph.stem}.txt" for name in ("pose", "intrinsics"))
+def _read_view(folder: Path, name: str) -> View:
+    pose_path, intrinsics_path = (folder / kind / f"{name}.txt" for kind in ("pose", "intrinsics"))
     cam_to_world, intrinsics = _read_matrix(pose_path), _read_matrix(intrinsics_path)
     check_world_to_cam(cam_to_world, str(pose_path))
     rotation = cam_to_world[:3, :3].T
     world_to_cam = np.eye(4)
     world_to_cam[:3, :3], world_to_cam[:3, 3] = rotation, -rotation @ cam_to_world[:3, 3]
-    depth, mask = (folder / name / photograph.name for name in ("depth", "mask"))
+    photograph, depth, mask = (folder / kind / f"{name}.png" for kind in ("rgb", "depth", "mask"))
     view = View(
-        name=photograph.stem,
-        image=image_file(photograph),
+        name=name,
+        image=image_file(photograph) if photograph.is_file() else None,
         intrinsics=intrinsics[:3, :3],
         world_to_cam=world_to_cam,
         near_far=object_depth_bounds(world_to_cam),

@@ -31,6 +31,7 @@ def read_neus(
     cameras: str | None = None,
     normalize: bool = False,
     mask_threshold: int = MASK_THRESHOLD,
+    stated_size: tuple[int, int] | None = None,
 ) -> Scene:
     """The views of one case, in the order of the sorted images.
 
@@ -41,6 +42,7 @@ def read_neus(
         cameras: Name of the npz; None takes cameras_sphere.npz, else cameras.npz, else cameras_large.npz.
         normalize: Move the world so that the sphere is the unit sphere; `Scene.to_original` leads back.
         mask_threshold: A mask pixel above this (of 255) shows the object.
+        stated_size: (width, height) of the pictures that the projections are for; None: as stored.
 
     Raises:
         FileNotFoundError: No npz or no pictures.
@@ -69,7 +71,10 @@ def read_neus(
             raise ValueError(f"{where}: {error}") from None
         near_far = _near_far(world_to_cam, np.eye(4) if normalize else sphere)
         mask = MaskFile(masks[index], mask_threshold) if masks else None
-        view = View(path.stem, image_file(path), intrinsics, world_to_cam, near_far, mask=mask)
+        image = image_file(path)
+        if stated_size is not None:
+            intrinsics = np.diag([*np.divide(image.size, stated_size), 1.0]) @ intrinsics
+        view = View(path.stem, image, intrinsics, world_to_cam, near_far, mask=mask)
         check_view(view, where)
         views.append(view)
     to_original = sphere if normalize else None
