@@ -1,0 +1,1 @@
+"""From scenes on disk to items of source views and a target."""
