@@ -2,6 +2,8 @@
 
     python tools/export_weights.py --checkpoint trained_model/gefu/synthetic_finetune/latest.pth \
         --output gefu/weights/gefu.pth
+    python tools/export_weights.py --checkpoint data/model/synthetic_depth_ft/model.pth \
+        --output neuray_mrvm/weights/neuray_depth.pth
 
 Weights are rounded to 16 bits, which halves the file; statistics of normalisation layers keep their 32. Loading gives
 32-bit weights again.
@@ -18,6 +20,10 @@ from common.checkpoints import load_checkpoint, save_checkpoint
 from common.entry_point import run_command
 
 
+# Entries that hold a network, and what is kept beside it.
+NETWORKS: dict[str, tuple[str, ...]] = {"net": (), "network_state_dict": ("step",)}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read, reduce, write, and print what became of the size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -30,17 +36,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def export_weights(checkpoint: Path, output: Path) -> None:
-    """Write the network of a checkpoint to its own file, as `{"net": state dict}`.
+    """Write the network of a checkpoint to its own file, under the name that it has there.
 
     Raises:
         FileNotFoundError: No such checkpoint.
-        ValueError: It holds no network under `net`.
+        ValueError: It holds no network under one of the names of `NETWORKS`.
     """
     content = load_checkpoint(checkpoint)
-    if "net" not in content:
-        raise ValueError(f"{checkpoint} has no entry 'net' (it has {', '.join(map(str, content))})")
-    network = {name: _reduced(name, value) for name, value in content["net"].items()}
-    save_checkpoint(output, {"net": network}, keep_previous=False)
+    entry = next((name for name in NETWORKS if name in content), None)
+    if entry is None:
+        known, found = " or ".join(map(repr, NETWORKS)), ", ".join(map(str, content))
+        raise ValueError(f"{checkpoint} has no entry {known} (it has {found})")
+    network = {name: _reduced(name, value) for name, value in content[entry].items()}
+    kept = {name: content[name] for name in NETWORKS[entry]}
+    save_checkpoint(output, kept | {entry: network}, keep_previous=False)
 
 
 def _reduced(name: str, value: Tensor) -> Tensor:
