@@ -19,7 +19,6 @@ from torch import Tensor
 from common.checkpoints import load_checkpoint, save_checkpoint
 from common.entry_point import run_command
 
-
 # Entries that hold a network, and what is kept beside it.
 NETWORKS: dict[str, tuple[str, ...]] = {"net": (), "network_state_dict": ("step",)}
 
