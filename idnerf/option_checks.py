@@ -2,17 +2,13 @@
 
 from collections.abc import Sequence
 
-from torch import nn
-
 from common.settings import Config, nearest_name
+from idnerf.networks.requirements import check_options as check_network
 
-FEATURES = 128
 _CHOICES = {
     "model": ("idnerf",),
     "guidance": ("diffusion", "none"),
     "parity.base": ("ours", "released"),
-    "encoder.feature_upsampler": ("network",),
-    "nerf.depth.param": ("metric", "inverse"),
 }
 _DATA_CHOICES = {
     "test_views_method": ("nearest", "fixed"),
@@ -21,37 +17,18 @@ _DATA_CHOICES = {
     "render_path_mode": (None, "interpolate", "spiral"),
     "view_lists": ("paper", "folder"),
 }
-# Sizes that the released layers have (spec, Q10 and Q23).
-_FIXED = {
-    "latent_inference.latent_dim": (4, "Stable Diffusion's latents have 4 channels"),
-    "latent_inference.input_channel": (9, "a view is 3 colours and 6 numbers of its rays"),
-    "decoder.net_width": (FEATURES, f"the fused vector has {FEATURES} numbers"),
-    "nerf.view_dep": (True, "the colour layer takes the direction"),
-    "batch_size": (1, "an item is a whole set of views; start several processes with torchrun for larger batches"),
-}
 _AT_LEAST = {
-    "n_src_views": (2, "features come from pairs of source views"),
-    "max_epoch": (1, ""),
-    "decoder.net_depth": (1, ""),
-    "nerf.sample_intvs": (2, "the depths divide their number less one"),
-    "nerf.rand_rays_train": (1, ""),
-    "encoder.num_transformer_layers": (1, ""),
-    "encoder.feature_sample_local_dilation": (1, ""),
-    "encoder.feature_sample_local_radius": (0, ""),
-    "freq.scalar": (1, ""),
-    "freq.log_ep": (1, ""),
-    "freq.ckpt_ep": (1, ""),
+    "max_epoch": 1,
+    "decoder.net_depth": 1,
+    "nerf.sample_intvs": 2,  # depths divide the range by their number less one
+    "nerf.rand_rays_train": 1,
+    "encoder.num_transformer_layers": 1,
+    "encoder.feature_sample_local_dilation": 1,
+    "encoder.feature_sample_local_radius": 0,
+    "freq.scalar": 1,
+    "freq.log_ep": 1,
+    "freq.ckpt_ep": 1,
 }
-
-
-def check_choices(opt: Config) -> None:
-    """Refuse a word where another is expected.
-
-    Raises:
-        ValueError: The sentence says which option, and what it may be.
-    """
-    for name, choices in _CHOICES.items():
-        _check_choice(name, _value(opt, name), choices)
 
 
 def check_options(opt: Config) -> None:
@@ -60,15 +37,19 @@ def check_options(opt: Config) -> None:
     Raises:
         ValueError: One option is out of its range; the sentence says which, what it may be and why.
     """
-    for name, (value, reason) in _FIXED.items():
-        if _value(opt, name) != value:
-            raise ValueError(f"{name} must be {_shown(value)}, got {_shown(_value(opt, name))}: {reason}")
-    for name, (least, reason) in _AT_LEAST.items():
+    for name, choices in _CHOICES.items():
+        _check_choice(name, _value(opt, name), choices)
+    if opt.batch_size != 1:
+        raise ValueError(
+            f"batch_size must be 1, got {opt.batch_size}: an item is a whole set of views; start several processes with"
+            " torchrun for larger batches"
+        )
+    for name, least in _AT_LEAST.items():
         if _value(opt, name) < least:
-            raise ValueError(f"{name} must be at least {least}, got {_value(opt, name)}{': ' * bool(reason)}{reason}")
-    _check_encoder(opt.encoder)
-    _check_decoder(opt.decoder)
-    _check_guidance(opt)
+            raise ValueError(f"{name} must be at least {least}, got {_value(opt, name)}")
+    check_network(opt)
+    if len(opt.t_range) != 2 or not 0 <= opt.t_range[0] <= opt.t_range[1] <= 1:
+        raise ValueError(f"t_range must be two fractions of the time steps, first the smaller, got {opt.t_range}")
     if opt.loss_weight.render is None:
         raise ValueError("loss_weight.render is null, so there is no loss; give it a weight such as 1")
     for name, section in [("data_train", opt.data_train), ("data_val", opt.data_val)]:
@@ -79,39 +60,6 @@ def check_options(opt: Config) -> None:
         if section is not None:
             _check_choice(f"data_test.{name}.dataset_name", section.dataset_name, (name,))
             _check_data(f"data_test.{name}", section, opt.encoder.attn_splits_list[0])
-
-
-def _check_encoder(encoder: Config) -> None:
-    if len(encoder.attn_splits_list) != 1 or encoder.attn_splits_list[0] < 1:
-        raise ValueError(
-            f"encoder.attn_splits_list must have one number from 1, got {encoder.attn_splits_list}; there is one scale"
-        )
-    groups = encoder.cos_n_group
-    if len(groups) != 2 or any(group < 1 or FEATURES % group for group in groups):
-        raise ValueError(
-            f"encoder.cos_n_group must be two divisors of {FEATURES}, for the low and the high map, got {groups}"
-        )
-    factor = encoder.upsample_factor
-    if factor < 1 or factor & (factor - 1):
-        raise ValueError(f"encoder.upsample_factor must be a power of two, got {factor}")
-
-
-def _check_decoder(decoder: Config) -> None:
-    activation = getattr(nn, decoder.raytrans_act, None)
-    try:
-        activation(inplace=True)
-    except TypeError:
-        raise ValueError(
-            f"decoder.raytrans_act must be an activation of torch.nn that takes inplace, such as ReLU or ELU, got"
-            f" {decoder.raytrans_act!r}"
-        ) from None
-    if any(not 0 <= layer < decoder.net_depth - 1 for layer in decoder.skip):
-        raise ValueError(f"decoder.skip must name layers from 0 to {decoder.net_depth - 2}, got {decoder.skip}")
-
-
-def _check_guidance(opt: Config) -> None:
-    if len(opt.t_range) != 2 or not 0 <= opt.t_range[0] <= opt.t_range[1] <= 1:
-        raise ValueError(f"t_range must be two fractions of the time steps, first the smaller, got {opt.t_range}")
 
 
 def _check_data(name: str, section: Config, splits: int) -> None:
@@ -146,7 +94,3 @@ def _value(opt: Config, name: str) -> object:
     for key in name.split("."):
         opt = opt[key]
     return opt
-
-
-def _shown(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

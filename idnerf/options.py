@@ -22,7 +22,7 @@ import yaml
 from common.io.data_files import read_text
 from common.paths import resolve_input
 from common.settings import Config, nearest_name, to_config
-from idnerf.option_checks import check_choices, check_options
+from idnerf.option_checks import check_options
 from idnerf.option_defaults import ABSENT, DATASETS, NULLABLE, OPEN, SETTINGS, Setting
 
 METHOD_FOLDER = Path(__file__).parent
@@ -84,8 +84,8 @@ def load_options(arguments: Sequence[str]) -> Config:
         arguments: Words of the command line, without the program's name.
 
     Returns:
-        All options of `option_defaults.SETTINGS`, where data sets that are not used are None and `parity` holds nothing
-        but its five switches; and besides `output_path` (`output_root`/`name`) and `device` ("cpu" or "cuda:N").
+        All options of `option_defaults.SETTINGS`, where data sets that are not used are None; and besides `output_path`
+        (`output_root`/`name`) and `device` ("cpu" or "cuda:N").
 
     Raises:
         FileNotFoundError, ValueError: As `merge_options`, or a value that ID-NeRF cannot work with.
@@ -94,8 +94,6 @@ def load_options(arguments: Sequence[str]) -> Config:
     opt = to_config(_complete(merge_options(arguments), SETTINGS))
     for name, section in _data_sections(opt):
         section["dataset_name"] = section.dataset_name or (name.rpartition(".")[2] if "." in name else "dtu")
-    check_choices(opt)
-    opt[PARITY] = _resolved(opt.parity)
     check_options(opt)
     _derive(opt)
     return opt
@@ -240,12 +238,6 @@ def _number(value: Any) -> Any:
         return float(value)
     except ValueError:
         return value
-
-
-def _resolved(parity: Config) -> Config:
-    """The switches alone: one that was not set has the value that belongs to `base`."""
-    switches = {name: value for name, value in parity.items() if name != "base"}
-    return Config({name: parity.base == "released" if value is None else value for name, value in switches.items()})
 
 
 def _derive(opt: Config) -> None:
