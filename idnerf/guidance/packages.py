@@ -33,3 +33,4 @@ def require_packages() -> None:
         ) from error
     diffusers.logging.set_verbosity_error()
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
