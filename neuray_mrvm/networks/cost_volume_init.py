@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from common.feature_sampling import target_to_source
-from neuray_mrvm.networks.blocks import ResUNet, residual_head
+from neuray_mrvm.networks.blocks import ResUNet, residual_head, view_by_view
 from neuray_mrvm.networks.mvsnet import METHOD_FOLDER, WEIGHTS_FILE, MvsNet, find_weights, load_weights
 from neuray_mrvm.sampling import coarse_depths, inverse_depth
 from neuray_mrvm.view_batch import ViewBatch
@@ -60,7 +60,15 @@ class CostVolumeInit(nn.Module):
             )
         probability, depth = self.depth_distribution(references, sources, training)
         normalised = inverse_depth(depth, references.depth_range[:, None, None]).clamp(0, 1)
-        described = self.res_net(references.imgs), self.volume_conv2d(probability), self.depth_conv(normalised[:, None])
+        return view_by_view(self._describe, references.imgs, probability, normalised[:, None])
+
+    def _describe(
+        self,
+        pictures: Float[Tensor, "V 3 H W"],
+        probability: Float[Tensor, "V D h w"],
+        depth: Float[Tensor, "V 1 h w"],
+    ) -> Float[Tensor, "V 32 h w"]:
+        described = self.res_net(pictures), self.volume_conv2d(probability), self.depth_conv(depth)
         return self.out_conv(torch.cat(described, dim=1))
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from common.ops.view_differences import view_differences
-from neuray_mrvm.networks.blocks import ResUNet
+from neuray_mrvm.networks.blocks import ResUNet, view_by_view
 from neuray_mrvm.sampling import depth_of, inverse_depth
 from neuray_mrvm.view_batch import ViewBatch
 
@@ -33,8 +33,16 @@ class DepthInit(nn.Module):
         self, references: ViewBatch, sources: ViewBatch | None = None, training: bool = False
     ) -> Float[Tensor, "V 32 h w"]:
         depth = normalised_depth(references)
-        described = torch.cat([references.imgs, depth, depth_differences(references, depth)], dim=1)
-        return self.conv_out(torch.cat([self.depth_skip(depth), self.res_net(described)], dim=1))
+        return view_by_view(self._describe, references.imgs, depth, depth_differences(references, depth))
+
+    def _describe(
+        self,
+        pictures: Float[Tensor, "V 3 H W"],
+        depth: Float[Tensor, "V 1 H W"],
+        differences: Float[Tensor, "V 8 H W"],
+    ) -> Float[Tensor, "V 32 h w"]:
+        encoded = self.res_net(torch.cat([pictures, depth, differences], dim=1))
+        return self.conv_out(torch.cat([self.depth_skip(depth), encoded], dim=1))
 
 
 def normalised_depth(views: ViewBatch) -> Float[Tensor, "V 1 H W"]:

@@ -19,6 +19,7 @@ from common.models.conv import ConvBnRelu2d, ConvBnRelu3d, DeconvBn3d
 from common.models.conv3d import conv3d
 from common.ops.plane_sweep import sweep_variance
 from common.paths import resolve_input
+from neuray_mrvm.networks.blocks import view_by_view
 
 METHOD_FOLDER = Path(__file__).parents[1]
 WEIGHTS_FILE = Path("network/mvsnet/mvsnet_pl.ckpt")
@@ -49,7 +50,7 @@ class MvsNet(nn.Module):
     @torch.no_grad()
     def features(self, pictures: Float[Tensor, "V 3 H W"]) -> Float[Tensor, "V 32 h w"]:
         """Features of a quarter of the size, of pictures normalised by ImageNet's statistics."""
-        return self.feature(pictures)
+        return view_by_view(self.feature, pictures)
 
     @torch.no_grad()
     def logits(

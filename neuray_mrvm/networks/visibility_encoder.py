@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from neuray_mrvm.networks.blocks import residual_head
+from neuray_mrvm.networks.blocks import residual_head, view_by_view
 
 
 class VisibilityEncoder(nn.Module):
@@ -17,4 +17,4 @@ class VisibilityEncoder(nn.Module):
     def forward(
         self, ray_feats: Float[Tensor, "V 32 h w"], img_feats: Float[Tensor, "V 32 h w"]
     ) -> Float[Tensor, "V 32 h w"]:
-        return self.out_conv(torch.cat([img_feats, ray_feats], dim=1))
+        return view_by_view(self.out_conv, torch.cat([img_feats, ray_feats], dim=1))

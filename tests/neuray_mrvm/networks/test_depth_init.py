@@ -33,7 +33,9 @@ def test_ray_features_are_those_of_the_reference(init_net, references, reference
     torch.testing.assert_close(depth, want["depth_in"], rtol=0, atol=1e-4)
     differences = depth_differences(references, depth)[:, :, ::3, ::3]
     torch.testing.assert_close(differences, want["diff_feats"], rtol=0, atol=2e-4)
-    torch.testing.assert_close(init_net(references), want["ray_feats"], rtol=0, atol=5e-4)
+    for recorded in (True, False):
+        with torch.set_grad_enabled(recorded):
+            torch.testing.assert_close(init_net(references), want["ray_feats"], rtol=0, atol=5e-4)
 
 
 def test_unknown_depth_counts_as_near_and_depth_beyond_far_as_far(references):
