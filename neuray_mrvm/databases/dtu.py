@@ -1,4 +1,4 @@
-"""DTU: four test objects at 1600 x 1200 and the training scans at 400 x 300 (layout: `common/datasets/dtu_neuray.py`)."""
+"""DTU: four test objects at 1600 x 1200, training scans at 400 x 300; see `common/datasets/dtu_neuray.py`."""
 
 from pathlib import Path
 
