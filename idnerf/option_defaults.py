@@ -77,6 +77,8 @@ SETTINGS: dict[str, Any] = {
     "clip_key": Setting("text"),
     "guidance_clip": Setting("number"),
     "embedding_cache": Setting("text"),
+    # Ours: which of feat_enc, latent_inference and nerf_dec `load` takes from its file; None: all that it has.
+    "load_parts": Setting("texts"),
     # Ours: "ours" trains what the paper describes, "released" repeats the released program; each switch may be set by
     # itself and None follows `base`. `--parity=released` is short for `--parity.base=released`.
     "parity": {
