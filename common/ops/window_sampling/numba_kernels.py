@@ -8,6 +8,7 @@ so that a position costs 4 x 4 reads instead of 9 x 4. Elements are indexed in p
 import math
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from common.ops._compile import device_function, kernel, launch
@@ -211,7 +212,6 @@ def compare_forward(maps: Tensor, positions: Tensor, window, similarity: Tensor)
 def compare_backward(grad: Tensor, maps: Tensor, positions: Tensor, window, grad_maps: Tensor) -> None:
     """Add to `grad_maps`."""
     settings = _settings(window, *maps.shape[1:3])
-    count = len(maps)
-    pairs = np.array([(j, k) for j in range(count) for k in range(j + 1, count)])
+    pairs = torch.combinations(torch.arange(len(maps)))
     tasks = len(pairs) * grad.shape[1]
     launch(_compare_backward_kernel, tasks, grad, maps, positions, *settings, pairs, grad_maps)
