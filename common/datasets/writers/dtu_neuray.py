@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from common.datasets.dtu_neuray import TRAINING_NEAR_FAR
 from common.datasets.rendered_scene import RenderedScene
 from common.datasets.writers.units import object_points, similarity
 from common.io.atomic import atomic_path
@@ -16,12 +17,13 @@ from common.io.masks import write_mask
 
 SPHERE_MARGIN = 1.1
 BOUND_MARGIN = 0.05
+FAR_MARGIN = 1.02
 
 
 def write_dtu_neuray_train(folder: Path, scene: RenderedScene) -> None:
     """Write `dtu_train/<scene>` and its depth cache."""
     place = Path(folder) / "dtu_train" / scene.name
-    scale = _write_views(place, scene)
+    scale = _write_views(place, scene, scene.near_far[1] * FAR_MARGIN / TRAINING_NEAR_FAR[1])
     maps = Path(folder, "colmap_dtu_cache", "dtu_train", scene.name, "dense", "stereo", "depth_maps")
     for index, view in enumerate(scene.views):
         write_colmap_array(maps / f"{index}.jpg.geometric.bin", view.depth / np.float32(scale))
@@ -40,11 +42,14 @@ def write_dtu_neuray_test(folder: Path, scene: RenderedScene) -> None:
         np.save(temporary, np.array([near * (1 - BOUND_MARGIN), far * (1 + BOUND_MARGIN)]) / scale)
 
 
-def _write_views(place: Path, scene: RenderedScene) -> float:
-    """Write pictures and cameras; the result is the radius of the sphere around the objects, the unit of depth."""
+def _write_views(place: Path, scene: RenderedScene, smallest: float = 0.0) -> float:
+    """Write pictures and cameras; the result is the radius of the sphere around the objects, the unit of depth.
+
+    It is at least `smallest`: training scans have no depth bounds of their own.
+    """
     points = object_points(scene)
     center = (points.min(axis=0) + points.max(axis=0)) / 2
-    radius = SPHERE_MARGIN * float(np.linalg.norm(points - center, axis=1).max())
+    radius = max(smallest, SPHERE_MARGIN * float(np.linalg.norm(points - center, axis=1).max()))
     world_mats = np.stack([np.eye(4)] * len(scene.views))
     for index, view in enumerate(scene.views):
         world_mats[index, :3] = view.intrinsics @ view.world_to_cam[:3]
