@@ -1,7 +1,7 @@
 """What a configuration trains: the network as its run begins with it, the items of its steps and of its validation."""
 
 import logging
-import os
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -67,13 +67,11 @@ class AcrossScenes(Experiment):
             _LOGGER.info("starting from the weights of %s", path)
 
     def training_items(self, seed: int, first: int) -> Iterable[TrainingItem]:
-        return Loader(
-            self._data,
-            batch_size=None,
-            sampler=StepOrder(seed, first, self._cfg["total_step"]),
-            num_workers=min(self._cfg["worker_num"], os.cpu_count() or 1),
-            collate_fn=unchanged,
-        )
+        order = StepOrder(seed, first, self._cfg["total_step"])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores, as asked for
+            workers = self._cfg["worker_num"]
+            return Loader(self._data, batch_size=None, sampler=order, num_workers=workers, collate_fn=unchanged)
 
     def validation_sets(self) -> dict[str, Items]:
         found = {}
@@ -98,10 +96,13 @@ class OneScene(Experiment):
 
     def __init__(self, cfg: Mapping[str, Any], data_dir: Path, latest: Path | None):
         self._total = cfg["total_step"]
-        self._views = load_scene_views(cfg, data_dir)
+        gen_cfg = load_config(cfg["gen_cfg"]) if cfg["gen_cfg"] and latest is None else None
+        use_depth = gen_cfg is not None and gen_cfg["init_net_type"] == "depth"
+        self._views = load_scene_views(cfg, data_dir, use_depth)
         self._sets = [entry["name"] for entry in cfg["val_set_list"]] if cfg["use_validation"] else []
         if latest is None:
-            self.network = begin_scene(cfg, self._views)
+            self.network = begin_scene(cfg, gen_cfg, self._views)
+            self._views = self._views.without_depth()
         else:
             shapes = ray_feature_shapes(network_state(load_checkpoint(latest), latest))
             self.network = PerSceneNetwork(cfg, shapes)
@@ -144,24 +145,26 @@ def build_experiment(cfg: Mapping[str, Any], data_dir: Path, latest: Path | None
     return OneScene(cfg, data_dir, latest)
 
 
-def begin_scene(cfg: Mapping[str, Any], views: SceneViews) -> PerSceneNetwork:
+def begin_scene(cfg: Mapping[str, Any], gen_cfg: Mapping[str, Any] | None, views: SceneViews) -> PerSceneNetwork:
     """A scene's network with the weights, and the first ray features, of a network for any scene.
 
-    Without `gen_cfg` its weights are random and its ray features standard normal, `ray_feats_dim` channels of
-    `ray_feats_res`.
+    Args:
+        cfg: Settings.
+        gen_cfg: Those of the network for any scene. Without them weights are random and ray features standard normal,
+            `ray_feats_dim` channels of `ray_feats_res`.
+        views: Of the scene.
 
     Raises:
         FileNotFoundError, RuntimeError: The weights are missing or do not fit.
         ValueError: `gen_cfg` without weights.
     """
     count = len(views.references)
-    if not cfg["gen_cfg"]:
+    if gen_cfg is None:
         return PerSceneNetwork(cfg, [(1, cfg["ray_feats_dim"], *cfg["ray_feats_res"])] * count)
     if not cfg["ft_load_path"]:
         raise ValueError(
             f"fine-tuning on {views.database.name} starts from trained weights; name a checkpoint with --ft_load_path"
         )
-    gen_cfg = load_config(cfg["gen_cfg"])
     general = build_generalization(gen_cfg).eval()
     path = resolve_input(cfg["ft_load_path"], METHOD_FOLDER)
     load_network(general, path)

@@ -13,7 +13,7 @@ from torch import Tensor
 from common.seeding import generator_for
 from neuray_mrvm.database_names import database
 from neuray_mrvm.databases.database import Database
-from neuray_mrvm.training_data import choose_positions
+from neuray_mrvm.ray_positions import choose_positions
 from neuray_mrvm.view_batch import SceneItem, ViewBatch
 from neuray_mrvm.view_loading import load_views
 
@@ -27,7 +27,7 @@ class SceneViews:
     Attributes:
         database: Where they come from.
         reference_ids, query_ids: Names in the database.
-        references: All reference views, padded, over the range of all of them; with depth, 0 where unknown.
+        references: All reference views, padded, over the range of all of them; depth is 0 where unknown, if it is loaded.
         settings: Of the config.
     """
 
@@ -45,6 +45,10 @@ class SceneViews:
     def rendering_item(self, query: ViewBatch, step: int = 0) -> SceneItem:
         """A camera and the references nearest to it."""
         return self._item(query, self.neighbours(query.poses[0])[: self.settings["neighbor_view_num"]], step)
+
+    def without_depth(self) -> "SceneViews":
+        """The same scene with less memory."""
+        return replace(self, references=replace(self.references, depth=None))
 
     def query(self, index: int) -> ViewBatch:
         """A view to test on: not padded, with its own range."""
@@ -89,8 +93,13 @@ class SceneViews:
         return SceneItem(references, query, None, self.database.name, step, numbers, number)
 
 
-def load_scene_views(cfg: Mapping[str, Any], data_dir: str | Path) -> SceneViews:
+def load_scene_views(cfg: Mapping[str, Any], data_dir: str | Path, use_depth: bool = False) -> SceneViews:
     """The scene that the config names.
+
+    Args:
+        cfg: Settings.
+        data_dir: Folder of the data sets.
+        use_depth: Load depth maps; only the first ray features of the depth variant need them.
 
     Raises:
         FileNotFoundError, ValueError: There is no such scene, or it is damaged.
@@ -99,7 +108,7 @@ def load_scene_views(cfg: Mapping[str, Any], data_dir: str | Path) -> SceneViews
         raise ValueError("a network of one scene needs database_name in its config, such as dtu_test/birds/black_800")
     found = database(cfg["database_name"], data_dir)
     reference_ids, query_ids = found.splits(cfg["database_split"])
-    references = load_views(found, reference_ids, pad=cfg["ref_pad_interval"])
+    references = load_views(found, reference_ids, pad=cfg["ref_pad_interval"], use_depth=use_depth)
     if cfg["use_consistent_depth_range"]:
         near, far = references.depth_range[:, 0].min(), references.depth_range[:, 1].max()
         references = replace(references, depth_range=torch.stack([near, far]).expand(len(references), 2).contiguous())

@@ -33,7 +33,7 @@ from neuray_mrvm.optimization import build_optimizer, learning_rate, set_learnin
 from neuray_mrvm.validation import validate
 from neuray_mrvm.view_batch import TrainingItem
 
-_STEP = 2  # stream of random numbers: what the network draws in a step
+_STEP = 1  # stream of random numbers: what the network draws in a step
 _LOGGER = logging.getLogger(__name__)
 
 

@@ -145,12 +145,3 @@ def tiny_finetuning():
         return [str(word) for pair in values.items() for word in pair]
 
     return words
-
-
-@pytest.fixture(scope="module")
-def one_thread():
-    """Small steps on a busy machine: threads would mostly wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

@@ -7,7 +7,7 @@ from common.checkpoints import load_checkpoint
 from gens.main import main
 from gens.model_checkpoints import load_finetuned
 from gens.networks.network import build_network
-from tests.gens.test_trainer import assert_equal
+from tests.nested import assert_equal
 
 FLAGS = ["--conf", "confs/gens_finetune.conf", "--mode", "finetune", "--no_cuda", "--mesh_resolution", "24"]
 DIMS = {"volume": {"volume_dims": [64, 32, 16, 8, 4]}}

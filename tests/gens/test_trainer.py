@@ -8,32 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from common.checkpoints import load_checkpoint
 from gens.main import main
+from tests.nested import assert_equal
 from tests.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ["--conf", "confs/gens.conf", "--mode", "train", "--no_cuda", "--mesh_resolution", "16"]
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def assert_equal(first, second, where=""):
-    """Bit for bit, in nested containers."""
-    assert type(first) is type(second), where
-    if isinstance(first, torch.Tensor):
-        assert torch.equal(first, second), where
-    elif isinstance(first, dict):
-        assert list(first) == list(second), where
-        for key in first:
-            assert_equal(first[key], second[key], f"{where}.{key}")
-    elif isinstance(first, list | tuple):
-        assert len(first) == len(second), where
-        for index, pair in enumerate(zip(first, second, strict=True)):
-            assert_equal(*pair, f"{where}.{index}")
-    else:
-        assert first == second, where
 
 
 @pytest.fixture(scope="module")
