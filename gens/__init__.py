@@ -69,6 +69,7 @@ def renderer(
     config: str | None = None,
     overrides: Sequence[str] = (),
     device: str = "cpu",
+    mesh_resolution: int = 256,
 ) -> "GensRenderer":
     """GenS as a `common.renderer.Renderer`: any scene, any camera, and the scene's mesh.
 
@@ -79,6 +80,7 @@ def renderer(
         config: As for `load`.
         overrides: As for `load`.
         device: Where to compute.
+        mesh_resolution: Grid points along a side of the cube in which the mesh is sought.
     """
     from gens.config import load_config
     from gens.scene_renderer import GensRenderer  # not `gens.renderer`: that module would replace this function
@@ -86,7 +88,8 @@ def renderer(
     cfg = load_config(_config_name(weights, config), list(overrides))
     size = tuple(cfg.val_dataset.img_hw) if cfg.val_dataset is not None else tuple(cfg.finetune_dataset.img_hw)
     factor = cfg.val_dataset.factor if cfg.val_dataset is not None else cfg.finetune_dataset.factor
-    return GensRenderer(load(weights, config, overrides), size, device, factor=factor)
+    network = load(weights, config, overrides)
+    return GensRenderer(network, size, device, factor=factor, mesh_resolution=mesh_resolution)
 
 
 def _config_name(weights: str | Path | None, config: str | None) -> str:

@@ -3,8 +3,9 @@
 Volumes are built once per set of source views, in a cube whose axes are those of the first source's camera, as in
 training. All source views are blended; the camera that is rendered takes the place of the paper's reference view.
 
-Without a given cube: depth bounds as tight as a studio's (far / near up to 2.5) are trusted, as the paper does, and the
-cube surrounds all frusta. Otherwise it surrounds what the views see together.
+Without a given cube: sparse points, where the scene has some, tell where the subject is. Without points, depth bounds
+as tight as a studio's (far / near up to 2.5) are trusted, as the paper does, and the cube surrounds all frusta; else it
+surrounds what the views see together.
 """
 
 from collections.abc import Sequence
@@ -170,10 +171,11 @@ class GensRenderer(Renderer):
         to_frame = self._world_to_frame.numpy()
         if self._given is not None:
             return Cube(to_frame[:3, :3] @ self._given.center + to_frame[:3, 3], self._given.radius)
+        if scene.points is not None:
+            return subject_cube(self._cameras, scene.points @ to_frame[:3, :3].T + to_frame[:3, 3])
         if not is_estimated and all(camera.near_far[1] <= TIGHT * camera.near_far[0] for camera in self._cameras):
             return frustum_cube(self._cameras, self._factor)
-        points = None if scene.points is None else scene.points @ to_frame[:3, :3].T + to_frame[:3, 3]
-        return subject_cube(self._cameras, points)
+        return subject_cube(self._cameras)
 
     def _working_size(self, stored: tuple[int, int]) -> tuple[int, int]:
         """(height, width) in multiples of 32, about the setting's number of pixels in the picture's proportions."""

@@ -8,27 +8,35 @@ The page is `index.html` in the output folder: one file that opens offline. `res
 
 import argparse
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
 import gefu
+import gens
 import xscale_nvs
+from common.baselines.depth_fusion import DepthFusion
 from common.baselines.nearest_view import NearestView
 from common.baselines.painted_mesh import uv_texture, vertex_colors
 from common.baselines.plane_sweep_blending import PlaneSweepBlending
-from common.demo.blocks import page_html
+from common.baselines.visual_hull import VisualHull
+from common.demo.blocks import Section, page_html
 from common.demo.compare import Contestant, compare
 from common.demo.report import MethodSection, build_section, numbers
 from common.demo.scenes import NUM_SOURCES, DemoScene, generated_scene, generated_town, own_scene
+from common.demo.surface_section import compare_surfaces, surface_numbers, surface_section
+from common.demo.surfaces import generated_surface
 from common.entry_point import run_command
 from common.io.atomic import atomic_path
 from common.metrics.lpips import Lpips, load_lpips
 from common.metrics.protocols import find_protocol
+from common.renderer import Renderer
 
 SEEDS = (1, 2)  # training uses seeds from 1000 on
 SIZE = (320, 256)
@@ -58,6 +66,15 @@ XSCALE_LEAD = (
     "a texture that takes as many bytes as the model of XScale-NVS. Both are least-squares fits to all pixels of the "
     "same photographs.",
 )
+GENS_SEEDS, GENS_SIZE, GENS_RESOLUTION = (1,), (320, 240), 192
+GENS_LEAD = (
+    "GenS (Peng et al., NeurIPS 2023) makes a surface from a few photographs in one forward pass: features of the "
+    "photographs are gathered in volumes of several scales, a small network reads a signed distance out of them, and "
+    "the mesh is its zero level. Turn the meshes below.",
+    "It is compared in the same run, on the same three photographs and grid, with two classical ways: the visual hull, "
+    "which is told the objects' outlines (the others are not) and has no ground, and fusion of depth maps from plane "
+    "sweeps with semi-global matching.",
+)
 BASELINES = (
     Contestant("plane_sweep", "Plane-sweep blending", PlaneSweepBlending, is_baseline=True),
     Contestant("nearest", "Nearest photograph", NearestView, is_baseline=True),
@@ -74,6 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         methods.append(xscale_section(options.output / "data", options.frames))
     sections = [build_section(method, options.output) for method in methods]
     results = {method.key: numbers(method) for method in methods}
+    if options.scene is None and gens_is_ready():
+        section, results["gens"] = gens_section(options.output / "data")
+        sections.append(section)
     with atomic_path(options.output / "results.json") as path:
         path.write_text(json.dumps(results, indent=1), encoding="utf8")
     with atomic_path(options.output / "index.html") as path:
@@ -143,6 +163,44 @@ def xscale_section(
     lpips, missing = _perceptual_metric()
     found = compare(contestants, [town], PROTOCOL, lpips=lpips, lpips_missing=missing, with_video=frames > 0)
     return MethodSection("xscale_nvs", "XScale-NVS", XSCALE_LEAD, found, closeups=2)
+
+
+def gens_is_ready() -> bool:
+    """Whether GenS's weights are there; one sentence in the log where they are not."""
+    is_ready = gens.SHIPPED_WEIGHTS.is_file()
+    if not is_ready:
+        logging.getLogger(__name__).warning(
+            "the page has no section on GenS: no weights at %s; make them with the commands in"
+            " gens/confs/synthetic.conf",
+            gens.SHIPPED_WEIGHTS,
+        )
+    return is_ready
+
+
+def gens_section(
+    data: Path,
+    build: Callable[[], Renderer] | None = None,
+    size: tuple[int, int] = GENS_SIZE,
+    resolution: int = GENS_RESOLUTION,
+) -> tuple[Section, dict[str, Any]]:
+    """GenS and classical methods make meshes from three photographs; the part of the page, and its numbers.
+
+    Args:
+        data: Folder that keeps the scenes.
+        build: Makes GenS; None takes the shipped weights.
+        size: Width and height of the photographs.
+        resolution: Points along a side of everybody's grid.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    build = build or partial(gens.renderer, device=device, mesh_resolution=resolution)
+    contestants = [
+        Contestant("gens", "GenS", build),
+        Contestant("hull", "Visual hull", partial(VisualHull, resolution), is_baseline=True),
+        Contestant("fusion", "Depth fusion", partial(DepthFusion, resolution), is_baseline=True),
+    ]
+    scenes = [generated_surface(data, seed, size) for seed in tqdm(GENS_SEEDS, "Making scenes", unit="scene")]
+    outcomes = compare_surfaces(contestants, scenes)
+    return surface_section("gens", "GenS", GENS_LEAD, scenes, outcomes), surface_numbers(outcomes)
 
 
 def _perceptual_metric() -> tuple[Lpips | None, str | None]:

@@ -230,16 +230,19 @@ class Section:
 
 def page_html(title: str, lead: str, sections: Sequence[Section], foot: str) -> str:
     """The whole page as one HTML document."""
-    style = resources.files("common.demo").joinpath("page.css").read_text(encoding="utf8")
+    style, viewer = (
+        resources.files("common.demo").joinpath(name).read_text(encoding="utf8") for name in ("page.css", "viewer.js")
+    )
     anchors = "".join(f'<a href="#{escape(section.key)}">{escape(section.title)}</a>' for section in sections)
     links = f'<nav aria-label="Sections">{anchors}</nav>' if len(sections) > 1 else ""
     body = "".join(section.html() for section in sections)
+    script = f"<script>{viewer}</script>" if '<div class="meshes"' in body else ""
     return (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta name="color-scheme" content="light dark"><style>{style}</style></head><body>'
         f"<header><h1>{escape(title)}</h1><p>{escape(lead)}</p>{links}</header>"
-        f"<main>{body}</main><footer><p>{escape(foot)}</p></footer></body></html>\n"
+        f"<main>{body}</main><footer><p>{escape(foot)}</p></footer>{script}</body></html>\n"
     )
 
 
