@@ -18,6 +18,13 @@ from common.datasets.writers.llff_colmap import write_llff_colmap
 from common.datasets.writers.metashape import write_metashape
 from common.datasets.writers.mvsnet_folder import write_mvsnet_folder, write_tanks_folder
 from common.datasets.writers.nerf_synthetic import write_nerf_synthetic
+from common.datasets.writers.neuray import (
+    write_neuray_gso,
+    write_neuray_llff_colmap,
+    write_neuray_nerf_synthetic,
+    write_neuray_real_estate,
+    write_neuray_spaces,
+)
 from common.datasets.writers.neus import write_neus
 from common.datasets.writers.real_estate import write_real_estate
 from common.datasets.writers.spaces import write_spaces
@@ -59,6 +66,11 @@ LAYOUTS: dict[str, Layout] = {
     "metashape": Layout(write_metashape, rig="orbit", size=(1416, 1064)),
     "mvsnet_folder": Layout(write_mvsnet_folder, rig="orbit", size=(1600, 1200)),
     "nerf_synthetic": Layout(write_nerf_synthetic, rig="hemisphere", size=(800, 800)),
+    "neuray_gso": Layout(write_neuray_gso, rig="hemisphere", size=(512, 512)),
+    "neuray_llff_colmap": Layout(write_neuray_llff_colmap, rig="forward", size=(1008, 756)),
+    "neuray_nerf_synthetic": Layout(write_neuray_nerf_synthetic, rig="hemisphere", size=(800, 800)),
+    "neuray_real_estate": Layout(write_neuray_real_estate, rig="forward", size=(800, 450)),
+    "neuray_spaces": Layout(write_neuray_spaces, rig="forward", size=(800, 480)),
     "neus": Layout(write_neus, rig="dtu_full", size=(1600, 1200)),
     "real_estate": Layout(write_real_estate, rig="forward", size=(640, 360)),
     "real_iconic": Layout(write_real_iconic, rig="forward", size=(1008, 756)),

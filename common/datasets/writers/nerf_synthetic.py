@@ -29,7 +29,7 @@ def write_nerf_synthetic(folder: Path, scene: RenderedScene) -> None:
     place = Path(folder) / scene.name
     focal = centered_focal(scene, "NeRF Synthetic")
     angle = 2 * math.atan(0.5 * scene.views[0].depth.shape[1] / focal)
-    for split, views in _splits(scene.views).items():
+    for split, views in split_views(scene.views).items():
         frames = []
         for index, view in enumerate(views):
             alpha = np.where(view.depth > 0, np.uint8(255), np.uint8(0))
@@ -43,7 +43,8 @@ def write_nerf_synthetic(folder: Path, scene: RenderedScene) -> None:
             temporary.write_text(json.dumps({"camera_angle_x": angle, "frames": frames}, indent=1), encoding="utf8")
 
 
-def _splits(views: tuple[RenderedView, ...]) -> dict[str, tuple[RenderedView, ...]]:
+def split_views(views: tuple[RenderedView, ...]) -> dict[str, tuple[RenderedView, ...]]:
+    """Views of the training, validation and test split, in the order of their files."""
     num_train = min(round(0.75 * len(views)), MOST_TRAINING_VIEWS, len(views) - 2)
     num_val = max((len(views) - num_train) // 3, 1)
     end = num_train + num_val

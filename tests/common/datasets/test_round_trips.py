@@ -15,11 +15,16 @@ PLACES = {
     "dtu_neuray_train": "dtu_train/scan1",
     "dtu_neuray_test": "dtu_test/scan1",
     "real_iconic": "real_iconic_noface/scan1",
+    "neuray_gso": "google_scanned_objects/scan1",
+    "neuray_llff_colmap": "llff_colmap/scan1",
+    "neuray_nerf_synthetic": "nerf_synthetic/scan1",
+    "neuray_real_estate": "real_estate_dataset",
+    "neuray_spaces": "spaces_dataset/data/800/scan1",
 }
 # These put the world where the layout's readers expect it: equal up to one rotation, translation and scale.
-MOVED = {"google_scanned_objects", "real_iconic", "dtu_neuray_train", "dtu_neuray_test"}
+MOVED = {"google_scanned_objects", "neuray_gso", "real_iconic", "dtu_neuray_train", "dtu_neuray_test"}
 # These hold one focal length and a centred principal point.
-CENTERED = {"nerf_synthetic", "llff", "real_iconic"}
+CENTERED = {"nerf_synthetic", "neuray_nerf_synthetic", "llff", "real_iconic"}
 HALF_PIXEL = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
 FLOAT_TEXT = 1e-5  # of layouts that store a limited number of digits
 
@@ -72,7 +77,11 @@ def test_pictures_come_back(written, name):
     truth, found = written(name)
     for view, expected in zip(found.views, truth.views, strict=True):
         loaded = load_image(view, size=expected.image.shape[1::-1], pixel_origin=found.pixel_origin) * 255
-        kept = expected.mask if name in ("google_scanned_objects", "nerf_synthetic") else np.ones_like(expected.mask)
+        kept = (
+            expected.mask
+            if name.endswith(("google_scanned_objects", "gso", "nerf_synthetic"))
+            else np.ones_like(expected.mask)
+        )
         middle = np.zeros_like(kept)
         middle[8:-8, 8:-8] = True  # a lens may not see the corners
         # JPEG and resampling blur this hard texture; a picture of another view or turned would be off by 80.
