@@ -5,7 +5,7 @@ models/ep{epoch}_it{iter}.pth     `model`, `epoch`, `iter`: kept at the ends of 
 
 `model` is the state dict of the whole network, loaded child by child (`feat_enc`, `latent_inference`, `nerf_dec`).
 `epoch` counts finished epochs. Ours have besides, under `polyview`, what an exact continuation needs and how the
-weights were trained. The random numbers of a step depend on the seed and the step alone, so none of a generator is kept.
+weights were trained. Random numbers of a step depend on the seed and the step alone, so no generator is stored.
 """
 
 import logging

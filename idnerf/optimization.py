@@ -1,8 +1,8 @@
 """Optimiser groups and learning-rate schedule (spec 6).
 
 Groups in order: `feat_enc` at `lr_enc`, `nerf_dec` at `lr_dec`, `latent_inference` at `lr_other`. A group whose rate is
-not positive is left out and its network frozen. The released program leaves the third one out and lets its gradients
-pile up (spec, Q1): `parity.released_optimizer`.
+not positive is left out; the first two are then frozen, the third still takes part in gradients. The released program
+always leaves the third out and lets its gradients pile up (spec, Q1): `parity.released_optimizer`, or `lr_other: 0`.
 """
 
 import inspect
@@ -26,20 +26,15 @@ _LOGGER = logging.getLogger(__name__)
 def build_optimizer(opt: Config, network: nn.Module) -> Optimizer:
     """The optimiser of `optim.algo` over the children of the network; a group knows its child as `name`.
 
-    Children that are not optimised are frozen, except the latent network of the released behaviour: it takes part in
-    the gradient and is never moved.
-
     Raises:
         ValueError: No such optimiser, an argument that it does not take, or nothing to optimise.
     """
     groups = []
     for child, key in GROUPS.items():
-        module = getattr(network, child)
-        if child == "latent_inference" and is_released(opt, "released_optimizer"):
-            continue
-        if opt.optim[key] > 0:
+        module, latent = getattr(network, child), child == "latent_inference"
+        if opt.optim[key] > 0 and not (latent and is_released(opt, "released_optimizer")):
             groups.append({"params": list(module.parameters()), "lr": opt.optim[key], "name": child})
-        else:
+        elif not latent:
             module.requires_grad_(False)
     if not groups:
         raise ValueError(

@@ -56,8 +56,9 @@ def test_the_latent_network_is_trained_at_its_own_rate(network):
     assert not torch.equal(network.latent_inference.weight, before)
 
 
-def test_the_released_behaviour_never_moves_the_latent_network_nor_clears_its_gradients(network):
-    optimizer = build_optimizer(options("--parity=released"), network)
+@pytest.mark.parametrize("word", ["--parity=released", "--optim.lr_other=0"])
+def test_the_released_behaviour_never_moves_the_latent_network_nor_clears_its_gradients(network, word):
+    optimizer = build_optimizer(options(word), network)
     assert list(learning_rates(optimizer)) == ["feat_enc", "nerf_dec"]
     before = network.latent_inference.weight.clone()
     for _ in range(2):
