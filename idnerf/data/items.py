@@ -29,7 +29,7 @@ class Item(TypedDict, total=False):
         img_wh: Width and height of `images`.
         img_paths: Where the pictures are (DTU).
         depth: Of the target, scene units, 0 where unknown; DTU outside training, where the file is there. It has the
-            size of DTU's own pictures, 640 x 512, whatever `img_wh` is.
+            size of the pictures on disk (640 x 512 in the real data set), whatever `img_wh` is.
         c2ws_all: Camera to world of all training views of the scene (LLFF, COLMAP).
     """
 
