@@ -149,12 +149,10 @@ def read_scene(folder: Path, size: Size, bound_factor: float, recenter: bool) ->
         ValueError: The numbers of rows and pictures differ, or a row is broken.
     """
     rows = read_poses_bounds(folder / "poses_bounds.npy")
-    images = list_photographs(folder / "images")
-    if not images:
-        raise FileNotFoundError(f"no picture in {folder / 'images'}")
+    images = _images(folder)
     if len(images) != len(rows):
         raise ValueError(
-            f"{folder / 'poses_bounds.npy'} has {len(rows)} rows but {folder / 'images'} has {len(images)} pictures;"
+            f"{folder / 'poses_bounds.npy'} has {len(rows)} rows but {images[0].parent} has {len(images)} pictures;"
             " they are paired by position, so the numbers must agree"
         )
     views = [_view(str(number), row, size) for number, row in enumerate(rows)]
@@ -168,6 +166,16 @@ def read_scene(folder: Path, size: Size, bound_factor: float, recenter: bool) ->
         intrinsics=np.stack([view.intrinsics for view in scene.views]).astype(np.float32),
         bounds=np.array([view.near_far for view in scene.views]),
     )
+
+
+def _images(folder: Path) -> list[Path]:
+    """The pictures at full size, or where they are missing the largest of LLFF's smaller copies."""
+    copies = sorted(folder.glob("images_[0-9]*"), key=lambda path: (len(path.name), path.name))
+    for place in (folder / "images", *copies):
+        images = list_photographs(place)
+        if images:
+            return images
+    raise FileNotFoundError(f"no picture in {folder / 'images'} or in a copy such as images_4")
 
 
 def _view(name: str, row: Float[np.ndarray, "17"], size: Size) -> View:

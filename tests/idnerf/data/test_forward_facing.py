@@ -122,3 +122,31 @@ def test_what_is_missing_gets_a_sentence(colmap, llff, tmp_path):
     shutil.copytree(root / "small", tmp_path / "cut/fern")
     with pytest.raises(ValueError, match="scene fern has 3 pictures, but its list of views speaks of view 19"):
         dataset("llff", tmp_path / "cut", stored)
+
+
+def test_smaller_copies_stand_in_for_the_pictures(llff, tmp_path):
+    root, stored = llff
+    shutil.copytree(root, tmp_path / "llff")
+    (tmp_path / "llff/fern/images").rename(tmp_path / "llff/fern/images_4")
+    (tmp_path / "llff/fern/images_8").mkdir()
+    copy, whole = dataset("llff", tmp_path / "llff", stored)[0], dataset("llff", root, stored)[0]
+    assert np.array_equal(copy["images"], whole["images"])
+    assert np.array_equal(copy["intrinsics"], whole["intrinsics"])
+    shutil.rmtree(tmp_path / "llff/fern/images_4")
+    with pytest.raises(FileNotFoundError, match=r"no picture in .*images"):
+        dataset("llff", tmp_path / "llff", stored)
+
+
+def test_a_real_scene_is_read(real_data):
+    words = [
+        "--yaml=test",
+        f"--data_test.llff.root_dir={real_data / 'nerf_llff_data'}",
+        "--data_test.llff.img_wh=96,64",
+    ]
+    found = build_dataset(load_options([*words, "--data_test.llff.scene_list=fern"]), "data_test.llff", "test")
+    item = found[0]
+    assert [target.view for target in found.items] == [12, 13, 5, 19]
+    near, far = item["near_fars"][0]
+    assert 1 < near < 2 and far > 4  # the nearest bound of the scene is 1 / 0.75
+    assert 0.1 < item["images"].mean() < 0.9
+    assert np.abs(item["c2ws_all"][:, :3, 3].mean(axis=0)).max() < 0.5  # the average camera is the origin
