@@ -10,14 +10,28 @@ from jaxtyping import Float
 from torch import Tensor
 
 from common.cameras import Camera, crop_intrinsics
-from common.rays import camera_rays
+from common.rays import camera_rays, pixel_grid
 
 
 def rays_of(camera: Camera, legacy: bool = True) -> tuple[Float[Tensor, "3"], Float[Tensor, "HW 3"]]:
     """Camera centre, and the direction (unit z, not unit length) of every pixel, row by row."""
-    intrinsics = camera.intrinsics if legacy else crop_intrinsics(camera.intrinsics, 0.5, 0.5)
+    if legacy:
+        return _released_rays(camera)
+    intrinsics = crop_intrinsics(camera.intrinsics, 0.5, 0.5)
     center, directions = camera_rays(intrinsics, camera.world_to_cam, camera.height, camera.width)
     return center, directions.reshape(-1, 3)
+
+
+def _released_rays(camera: Camera) -> tuple[Float[Tensor, "3"], Float[Tensor, "HW 3"]]:
+    """Points at depth 1 minus the centre, rounded as the released code rounds them.
+
+    The point encoding multiplies positions by 512, so that another order of the same sums moves depths by 1e-4.
+    """
+    cam_to_world = torch.linalg.inv(camera.world_to_cam.double()).to(camera.world_to_cam)
+    pixels = pixel_grid(camera.height, camera.width, camera.intrinsics).reshape(-1, 2)
+    in_camera = torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=-1) @ torch.linalg.inv(camera.intrinsics).T
+    center = cam_to_world[:3, 3]
+    return center, in_camera @ cam_to_world[:3, :3].T + center - center
 
 
 def sample_depths(
@@ -41,5 +55,5 @@ def sample_depths(
     if u is None:
         u = torch.full((1, samples), 0.0 if legacy else 0.5)
     step = torch.arange(samples, device=u.device, dtype=u.dtype) + u
-    depths = near + (far - near) * step / (samples - 1 if legacy else samples)
+    depths = near + step / (samples - 1 if legacy else samples) * (far - near)
     return 1 / (depths + 1e-8) if inverse else depths
