@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.tiny_diffusion import write_model
+
 PREFIX = "open/"
 PHASE = 0
 MANIFEST = Path(__file__).parents[1] / "golden" / "idnerf" / "manifest.json"
@@ -129,3 +131,49 @@ def assert_near():
         assert (ours - theirs).abs().max().item() <= bound
 
     return check
+
+
+@pytest.fixture(scope="session")
+def scheduler_settings(golden_module):
+    return golden_module("idnerf/inputs.py").SCHEDULER
+
+
+@pytest.fixture(scope="session")
+def make_model(scheduler_settings):
+    """`make_model(folder, unet=..., text=..., scheduler=...)` writes a diffusion model with these settings changed."""
+
+    def write(folder, unet=None, text=None, scheduler=None):
+        return write_model(folder, scheduler_settings | (scheduler or {}), unet, text)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def small_unet():
+    """Settings of a U-Net for 8 x 8 latents that answers in milliseconds."""
+    return {"sample_size": 8, "cross_attention_dim": 768}
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory, make_model, small_unet):
+    """Folder of a diffusion model with the text width of Stable Diffusion 1.x that predicts velocity."""
+    folder = tmp_path_factory.mktemp("small-model") / "model"
+    return make_model(folder, small_unet, {"hidden_size": 768}, {"prediction_type": "v_prediction"})
+
+
+@pytest.fixture(scope="session")
+def clip_state(deterministic):
+    """The fixtures' CLIP under the original package's names."""
+    manifest = json.loads((MANIFEST.parent / "clip_visual_tiny.manifest.json").read_text())
+    weights = deterministic.state_dict(manifest, "open/clip_visual/")
+    return {name: torch.from_numpy(value) for name, value in weights.items()}
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory, clip_state):
+    """Folder of the fixtures' CLIP in transformers' form."""
+    from idnerf.guidance.clip_weights import from_original
+
+    folder = tmp_path_factory.mktemp("clip") / "model"
+    from_original(clip_state, "the fixtures", heads=4).save_pretrained(folder)
+    return folder

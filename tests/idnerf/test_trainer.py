@@ -1,0 +1,211 @@
+"""Training runs: what they leave, that they continue exactly, that processes agree, that the prior takes part."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from common.checkpoints import load_checkpoint
+from idnerf.options import load_options
+from idnerf.trainer import train
+from tests.nested import assert_equal
+from tests.processes import run_together
+
+CPU = torch.device("cpu")
+SIZE = (64, 32)
+SMALL = {
+    "cpu": True,
+    "tb": False,
+    "seed": 3,
+    "name": "run",
+    "max_epoch": 2,
+    "guidance": "none",
+    "encoder.pretrain_weight": "",
+    "encoder.num_transformer_layers": 1,
+    "nerf.sample_intvs": 4,
+    "nerf.rand_rays_train": 8,
+    "n_src_views": 2,
+    "data_train.img_wh": "64,32",
+    "data_train.view_lists": "folder",
+    "data_train.lights": 3,
+    "data_train.n_add_train_views": 1,
+    "freq.scalar": 1,
+    "freq.ckpt_it": 0.5,
+}
+
+
+class Measurements:
+    """An evaluation that notes when it is asked, and disturbs what it must not disturb."""
+
+    def __init__(self):
+        self.asked = []
+
+    def validate(self, network, iteration, limit=None):
+        assert not network.training
+        torch.rand(1)
+        self.asked.append(("val", iteration, limit))
+        return {"PSNR": 1.0}
+
+    def test(self, network, epoch, iteration, limit=None):
+        self.asked.append(("test", epoch, iteration, limit))
+        return {"dtu": {"PSNR": 2.0}}
+
+
+@pytest.fixture(scope="module")
+def dtu(tmp_path_factory, golden_module):
+    """One scan of four views in DTU's layout."""
+    inputs = golden_module("idnerf/inputs.py")
+    folder = tmp_path_factory.mktemp("DTU")
+    for name in ("Cameras/train", "Rectified/scan1_train"):
+        (folder / name).mkdir(parents=True)
+    for view in range(4):
+        (folder / f"Cameras/train/{view:08d}_cam.txt").write_text(inputs.dtu_camera_file(view, *SIZE))
+        pixels = inputs.picture(view, SIZE[1], SIZE[0], 0)
+        Image.fromarray(pixels).save(folder / f"Rectified/scan1_train/rect_{view + 1:03d}_3_r5000.png")
+    return folder
+
+
+@pytest.fixture
+def words(dtu):
+    """`words(output, key=value)`: a command line for a small run."""
+
+    def build(output, **changes):
+        values = SMALL | {"output_root": output, "data_train.root_dir": dtu} | changes
+        return ["--yaml=train", *(f"--{key}={value}" for key, value in values.items())]
+
+    return build
+
+
+@pytest.fixture
+def run(words):
+    """`run(output, key=value)` trains and returns the run's folder."""
+
+    def start(output, evaluation=None, **changes):
+        opt = load_options(words(output, **changes))
+        train(opt, CPU, evaluation)
+        return Path(opt.output_path)
+
+    return start
+
+
+def latest(folder):
+    return load_checkpoint(folder / "models" / "latest.pth")
+
+
+def test_a_run_leaves_checkpoints_scalars_options_and_its_command(run, tmp_path):
+    folder = run(tmp_path, tb=True)
+    assert folder == tmp_path / "run_seed3"
+    names = sorted(path.name for path in (folder / "models").iterdir())
+    assert names == ["ep1_it4.pth", "ep2_it8.pth", "latest.previous.pth", "latest.pth"]
+    content = latest(folder)
+    assert (content["epoch"], content["iter"]) == (2, 8)
+    assert [len(group["params"]) for group in content["optim"]["param_groups"]]
+    assert (folder / "options.yaml").is_file() and (folder / "run.bash").is_file()
+    assert read_tags(folder) == {"train/loss_render", "lrate/enc", "lrate/dec", "lrate/latent"}
+
+
+def read_tags(folder):
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    (path,) = folder.glob("events.out.tfevents*")
+    return {value.tag for event in EventFileLoader(str(path)).Load() for value in event.summary.value}
+
+
+def test_a_run_that_stopped_anywhere_ends_with_the_same_bits(run, tmp_path, monkeypatch):
+    whole = latest(run(tmp_path / "whole"))
+
+    class Stop(Exception):
+        pass
+
+    class Stopping(Measurements):
+        def validate(self, network, iteration, limit=None):
+            if iteration == 3:
+                raise Stop
+            return {}
+
+    changes = {"freq.val_it": 0.25, "freq.ckpt_it": 0.25}
+    with pytest.raises(Stop):
+        run(tmp_path / "stopped", Stopping(), **changes)
+    assert latest(tmp_path / "stopped" / "run_seed3")["iter"] == 3
+    resumed = run(tmp_path / "stopped", resume=True)
+    assert_equal(latest(resumed), whole)
+
+
+def test_measuring_happens_when_the_options_say_and_changes_nothing(run, tmp_path):
+    plain, measured = latest(run(tmp_path / "plain")), Measurements()
+    changes = {
+        "freq.val_it": 0.5,
+        "freq.val_ep": 2,
+        "freq.test_it": 0.75,
+        "freq.test_ep_start": 1,
+        "sanity_check": True,
+    }
+    assert_equal(latest(run(tmp_path / "measured", measured, **changes))["model"], plain["model"])
+    assert measured.asked == [
+        ("val", 0, 1),
+        ("test", 0, 0, 1),
+        ("val", 2, None),
+        ("test", 0, 3, None),
+        ("val", 4, None),
+        ("val", 6, None),
+        ("test", 1, 6, None),
+        ("val", 8, None),
+        ("val", 8, None),
+        ("test", 2, 8, None),
+    ]
+
+
+def test_without_resume_an_earlier_run_is_moved_aside(run, tmp_path, caplog):
+    run(tmp_path, max_epoch=1)
+    run(tmp_path, max_epoch=1)
+    assert len(list(tmp_path.glob("run_seed3*"))) == 2
+    assert "resume is false: the earlier run was moved to" in caplog.text
+
+
+def test_weights_of_another_run_are_a_start_and_resume_without_a_run_too(run, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    first = run(tmp_path / "first", max_epoch=1)
+    run(tmp_path / "second", max_epoch=1, load=first / "models" / "latest.pth")
+    assert f"loaded feat_enc, latent_inference, nerf_dec from {first}/models/latest.pth" in caplog.text
+    run(tmp_path / "third", max_epoch=1, resume=True)
+    assert "there is no run in" in caplog.text
+    run(tmp_path / "third", max_epoch=1, resume=True)
+    assert "has finished its 1 epochs; raise max_epoch to go on" in caplog.text
+
+
+def test_missing_gmflow_weights_are_named_with_where_to_get_them(run, tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"no file .*gmflow_sintel-0c07dcb3.pth; take .* --encoder.pretrain_weight="
+    ):
+        run(tmp_path, **{"encoder.pretrain_weight": "configs/pretrained_models/gmflow_sintel-0c07dcb3.pth"})
+
+
+def test_a_loss_that_is_no_number_stops_the_run(run, tmp_path):
+    with pytest.raises(RuntimeError, match=r"the loss became .* at iteration .* lower optim.lr_enc and optim.lr_dec"):
+        run(tmp_path, **{"optim.lr_dec": 1e30, "optim.sched": ""})
+
+
+def test_the_prior_takes_part_through_the_options(run, tmp_path, small_model, clip_folder):
+    prior = {"guidance": "diffusion", "hf_key": small_model, "clip_key": clip_folder, "max_epoch": 1}
+    guided, plain = (run(tmp_path / str(i), tb=True, **(prior if i == 0 else {"max_epoch": 1})) for i in range(2))
+    assert "train/pull" in read_tags(guided) and "train/pull" not in read_tags(plain)
+    first, second = (latest(folder)["model"] for folder in (guided, plain))
+    assert not torch.equal(first["latent_inference.mix_1.0.weight"], second["latent_inference.mix_1.0.weight"])
+    assert (tmp_path / "0" / "embeddings").is_dir()
+
+
+@pytest.mark.slow
+def test_two_processes_take_steps_together_and_one_writes(words, tmp_path):
+    script = """
+import sys, torch
+from common.distributed import distributed_run
+from idnerf.train import main
+main(sys.argv[1:])
+"""
+    run_together(script, *words(tmp_path, max_epoch=1, **{"freq.test_ep": -1, "freq.val_it": -1}))
+    content = latest(tmp_path / "run_seed3")
+    assert (content["epoch"], content["iter"]) == (1, 2)  # four items, two processes
+    assert all(np.isfinite(value.double().sum().item()) for value in content["model"].values())
