@@ -1,7 +1,6 @@
 """What a configuration trains: the network as its run begins with it, the items of its steps and of its validation."""
 
 import logging
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -67,11 +66,8 @@ class AcrossScenes(Experiment):
             _LOGGER.info("starting from the weights of %s", path)
 
     def training_items(self, seed: int, first: int) -> Iterable[TrainingItem]:
-        order = StepOrder(seed, first, self._cfg["total_step"])
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores, as asked for
-            workers = self._cfg["worker_num"]
-            return Loader(self._data, batch_size=None, sampler=order, num_workers=workers, collate_fn=unchanged)
+        order, workers = StepOrder(seed, first, self._cfg["total_step"]), self._cfg["worker_num"]
+        return ItemLoader(self._data, batch_size=None, sampler=order, num_workers=workers, collate_fn=unchanged)
 
     def validation_sets(self) -> dict[str, Items]:
         found = {}
@@ -112,6 +108,13 @@ class OneScene(Experiment):
 
     def validation_sets(self) -> dict[str, Items]:
         return dict.fromkeys(self._sets, self._views.validation_items)
+
+
+class ItemLoader(Loader):
+    """With as many workers as asked for, also where there are fewer cores."""
+
+    def check_worker_number_rationality(self) -> None:
+        """PyTorch would warn."""
 
 
 class StepOrder(Sampler[tuple[int, int]]):

@@ -26,6 +26,7 @@ SMALL = {
     "use_hierarchical_sampling": True,
     "depth_sample_num": 8,
     "fine_depth_sample_num": 4,
+    "ray_mask_point_num": 2,
     "val_metric": ["psnr_ssim", "vis_img"],
     "key_metric_name": "psnr_nr_fine",
     "use_nr_fine_loss": True,
