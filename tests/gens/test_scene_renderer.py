@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +84,16 @@ def test_a_cube_can_be_given(network, scene, renderer):
     world_to_cam = scene.views[0].world_to_cam
     np.testing.assert_allclose(given.cube.center, world_to_cam[:3, :3] @ center + world_to_cam[:3, 3])
     assert given.cube.radius == 150.0
+
+
+def test_points_of_the_scene_tell_where_the_cube_is(network, scene, renderer):
+    points = np.random.default_rng(0).normal([10.0, -5.0, 620.0], 30.0, (200, 3))
+    pointed = GensRenderer(network, (64, 64), mesh_resolution=16)
+    pointed.prepare(replace(scene, points=points), [0, 1])
+    world_to_cam = scene.views[0].world_to_cam
+    offset = pointed.cube.center - (world_to_cam[:3, :3] @ [10.0, -5.0, 620.0] + world_to_cam[:3, 3])
+    assert np.abs(offset).max() < 20.0
+    assert pointed.cube.radius < 0.5 * renderer.cube.radius
 
 
 def test_what_cannot_be_rendered_is_refused(network, scene):
