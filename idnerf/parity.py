@@ -2,7 +2,8 @@
 
     released_optimizer      the latent network is never optimised, so the prior guides nothing
     released_ray_pictures   ray pictures are built from world-to-camera OpenCV matrices, with the formula for
-                            camera-to-world OpenGL ones
+                            camera-to-world OpenGL ones, in the world of the data set (ours: in the first source's
+                            frame, so that the world does not matter)
     released_tokens         the tokens of the refinement interleave the channels of all views and the latent
     released_window         features are averaged over 3 x 3 positions whose spacing and place are slightly off,
                             whatever `encoder.feature_sample_local_radius` says

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from common.cameras import invert_rigid
 from common.rays import camera_rays, pixel_grid
 
 
@@ -16,6 +17,18 @@ def ray_pictures(
     """Camera centre and viewing direction of every pixel."""
     origins, directions = camera_rays(intrinsics, world_to_cam, height, width)
     return torch.cat([_everywhere(origins, height, width), directions.permute(0, 3, 1, 2)], dim=1)
+
+
+def seen_from_first(
+    world_to_cam: Float[Tensor, "V 4 4"], first: Float[Tensor, "4 4"], unit: Float[Tensor, ""]
+) -> Float[Tensor, "V 4 4"]:
+    """Poses in the frame of a first camera, with lengths in a unit of the scene such as that camera's near bound.
+
+    Ray pictures made of these do not depend on where the world's origin is, how it is turned and what its unit is.
+    """
+    lengths = torch.ones_like(first)
+    lengths[:3, 3] = 1 / unit
+    return world_to_cam @ invert_rigid(first) * lengths
 
 
 def released_ray_pictures(

@@ -24,7 +24,7 @@ from idnerf.networks.encoder import FeatureEncoder, normalise
 from idnerf.networks.latent_inference import LatentInference
 from idnerf.networks.requirements import check_options
 from idnerf.parity import is_released
-from idnerf.ray_pictures import ray_pictures, released_ray_pictures
+from idnerf.ray_pictures import ray_pictures, released_ray_pictures, seen_from_first
 from idnerf.rays import rays_of, sample_depths
 from idnerf.views import EncodedViews, SourceViews, split_batch
 
@@ -70,14 +70,21 @@ class IdNerf(nn.Module):
     def infer_latent(
         self, encoded: EncodedViews, target: Camera
     ) -> tuple[Float[Tensor, "1 4 64 64"], Float[Tensor, "V 6 H W"]]:
-        """The imagined latent of a camera's picture, and the ray pictures of the sources."""
+        """The imagined latent of a camera's picture, and the ray pictures of the sources.
+
+        Those are in the frame and the units of the first source, so that the latent does not depend on the world's;
+        the released ones are in the world's.
+        """
         views = encoded.views
-        picture = released_ray_pictures if is_released(self.opt, "released_ray_pictures") else ray_pictures
-        source_rays = picture(views.intrinsics, views.extrinsics, *views.size)
         # At the sources' size, whatever is rendered: the stages are concatenated pixel by pixel.
         camera = target.resized(*views.size)
-        target_rays = picture(camera.intrinsics[None], camera.world_to_cam[None], *views.size)[0]
-        return self.latent_inference(normalise(views.images), source_rays, target_rays), source_rays
+        poses = torch.cat([views.extrinsics, camera.world_to_cam[None]])
+        intrinsics = torch.cat([views.intrinsics, camera.intrinsics[None]])
+        if is_released(self.opt, "released_ray_pictures"):
+            rays = released_ray_pictures(intrinsics, poses, *views.size)
+        else:
+            rays = ray_pictures(intrinsics, seen_from_first(poses, poses[0], views.near_fars[0, 0]), *views.size)
+        return self.latent_inference(normalise(views.images), rays[:-1], rays[-1]), rays[:-1]
 
     def render(
         self,

@@ -1,7 +1,7 @@
 import torch
 
 from common.cameras import unproject
-from idnerf.ray_pictures import ray_pictures, released_ray_pictures
+from idnerf.ray_pictures import ray_pictures, released_ray_pictures, seen_from_first
 from idnerf.views import SourceViews
 
 
@@ -38,3 +38,20 @@ def test_views_move_together_to_a_device():
         torch.rand(2, 3, 8, 8), torch.eye(4).repeat(2, 1, 1), torch.eye(3).repeat(2, 1, 1), torch.ones(2, 2)
     )
     assert {value.device.type for value in vars(views.to("meta")).values()} == {"meta"}
+
+
+def test_seen_from_the_first_camera_the_world_does_not_matter(tensors):
+    fixture = tensors("latent")
+    intrinsics, extrinsics = fixture["in_intrinsics"][0], fixture["in_extrinsics"][0]
+    turn = torch.linalg.qr(torch.tensor([[1.0, 2.0, 0.5], [0.3, 1.0, -2.0], [0.7, -0.4, 1.0]]))[0]
+    turn = turn * torch.linalg.det(turn).sign()
+    moved = extrinsics.clone()
+    moved[:, :3, :3] = extrinsics[:, :3, :3] @ turn
+    moved[:, :3, 3] = 3.0 * (extrinsics[:, :3, :3] @ torch.tensor([5.0, -2.0, 1.0]) + extrinsics[:, :3, 3])
+    pictures = [
+        ray_pictures(intrinsics, seen_from_first(poses, poses[0], torch.tensor(near)), 6, 8)
+        for poses, near in ((extrinsics, 2.0), (moved, 6.0))
+    ]
+    torch.testing.assert_close(*pictures, atol=1e-5, rtol=0)
+    assert pictures[0][0, :3].abs().max() < 1e-6
+    assert pictures[0][1, :3].abs().max() > 1e-2
