@@ -133,6 +133,26 @@ def broadcast_integer(value: int, device: torch.device) -> int:
     return int(tensor)
 
 
+def broadcast_text(text: str, device: torch.device) -> str:
+    """Rank 0's text, on every rank."""
+    if not is_distributed():
+        return text
+    encoded = text.encode()
+    content = torch.zeros(broadcast_integer(len(encoded), device), dtype=torch.uint8, device=device)
+    if is_main_process():
+        content.copy_(torch.tensor(list(encoded), dtype=torch.uint8))
+    dist.broadcast(content, src=0)
+    return bytes(content.tolist()).decode()
+
+
+def sum_over_processes(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The sum of every process's tensor, which has the same shape everywhere."""
+    total = values.clone()
+    if is_distributed():
+        dist.all_reduce(total)
+    return total
+
+
 class _SumOverProcesses(torch.autograd.Function):
     """Sum over all processes; its gradient is the sum of their gradients."""
 

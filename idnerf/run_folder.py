@@ -6,14 +6,22 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 import yaml
 
+from common.distributed import broadcast_text
 from common.io.atomic import atomic_path
 from common.settings import Config
 
 COMMANDS = "run.bash"
 OPTIONS = "options.yaml"
 _LOGGER = logging.getLogger(__name__)
+
+
+def agree_on_name(opt: Config, device: torch.device) -> None:
+    """Take the first process's name of the run and folder, in place: names may hold a time or random letters."""
+    opt["name"] = broadcast_text(opt.name, device)
+    opt["output_path"] = broadcast_text(opt.output_path, device)
 
 
 def prepare_run_folder(opt: Config, command: Sequence[str]) -> Path:
