@@ -11,15 +11,22 @@ import sys
 from collections.abc import Callable, Sequence
 
 
-def run_command(main: Callable[[Sequence[str] | None], None], arguments: Sequence[str] | None = None) -> None:
-    """Call `main`; what it raises about its input becomes a sentence on stderr and exit code 1, Ctrl-C code 130."""
+def run_command(
+    main: Callable[[Sequence[str] | None], None],
+    arguments: Sequence[str] | None = None,
+    to_continue: str = "start the same command again to continue",
+) -> None:
+    """Call `main`; what it raises about its input becomes a sentence on stderr and exit code 1, Ctrl-C code 130.
+
+    `to_continue` tells the user who pressed Ctrl-C what continues the work.
+    """
     if os.environ.get("POLYVIEW_TRACEBACK"):
         main(arguments)
         return
     try:
         main(arguments)
     except KeyboardInterrupt:
-        print("stopped; start the same command again to continue", file=sys.stderr)
+        print(f"stopped; {to_continue}", file=sys.stderr)
         raise SystemExit(130) from None
     except (ValueError, TypeError, OSError, RuntimeError, ImportError) as error:
         print(f"error: {explain(error)}", file=sys.stderr)

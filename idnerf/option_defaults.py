@@ -72,7 +72,7 @@ SETTINGS: dict[str, Any] = {
     "save_test_image": Setting("switch", False),
     # Ours: whether a diffusion model guides the latent ("diffusion") or nothing does ("none"); where CLIP comes from (a
     # name, a folder, or the original package's ViT-L-14.pt; None: openai's ViT-L/14); the largest norm of the gradient
-    # that guidance injects (None: no limit); and the folder that keeps embeddings (None: inside the run's).
+    # that guidance injects (None: no limit); and the folder that keeps embeddings (None: `embeddings` in output_root).
     "guidance": Setting("text", "diffusion"),
     "clip_key": Setting("text"),
     "guidance_clip": Setting("number"),

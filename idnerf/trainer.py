@@ -122,7 +122,7 @@ def begin(opt: Config, state: RunState, steps_per_epoch: int) -> None:
     if opt.resume:
         _LOGGER.warning("resume: there is no run in %s yet; starting a new one", opt.output_path)
     if opt.load:
-        load_weights(state.network, resolve_input(opt.load, METHOD_FOLDER))
+        load_weights(state.network, resolve_input(opt.load, METHOD_FOLDER), opt.load_parts)
     elif opt.encoder.pretrain_weight and not opt.resume:
         load_gmflow(state.network.feat_enc, _gmflow_file(opt), opt.encoder.num_transformer_layers)
 

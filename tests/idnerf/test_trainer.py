@@ -1,19 +1,23 @@
 """Training runs: what they leave, that they continue exactly, that processes agree, that the prior takes part."""
 
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from common.checkpoints import load_checkpoint
 from idnerf.options import load_options
+from idnerf.train import main
 from idnerf.trainer import train
 from tests.nested import assert_equal
-from tests.processes import run_together
+from tests.processes import free_port
 
+ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 SIZE = (64, 32)
 SMALL = {
@@ -197,15 +201,46 @@ def test_the_prior_takes_part_through_the_options(run, tmp_path, small_model, cl
     assert (tmp_path / "0" / "embeddings").is_dir()
 
 
+@pytest.fixture
+def measured_words(words, dtu):
+    """`measured_words(output, key=value)`: with validation and tests on the same scan."""
+
+    def build(output, **changes):
+        settings = {"root_dir": dtu, "img_wh": "64,32", "view_lists": "folder"}
+        values = {f"{name}.{key}": value for name in ("data_val", "data_test.dtu") for key, value in settings.items()}
+        return words(output, **values | {"data_test.llff": "", "max_epoch": 1, "tb": True} | changes)
+
+    return build
+
+
+def test_the_command_trains_validates_and_tests(measured_words, tmp_path):
+    main(measured_words(tmp_path, save_test_image=True))
+    folder = tmp_path / "run_seed3"
+    assert {"train/loss_render", "val/PSNR", "val/SSIM", "dtu/PSNR"} <= read_tags(folder)
+    assert "scan1_000" in (folder / "test" / "0results_dtu.txt").read_text()
+    assert len(list((folder / "validation").glob("scan1_view2_it*.jpg"))) == 2
+    assert len(list((folder / "test" / "dtu").glob("ep1_it4_scan1_view00_*.jpg"))) == 1
+
+
+def test_missing_test_data_is_said_before_training_begins(measured_words, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"data_test.dtu.root_dir: .*/nowhere.* --data_test.dtu.root_dir"):
+        main(measured_words(tmp_path, **{"data_test.dtu.root_dir": "/nowhere"}))
+    assert not (tmp_path / "run_seed3").exists()
+
+
 @pytest.mark.slow
-def test_two_processes_take_steps_together_and_one_writes(words, tmp_path):
-    script = """
-import sys, torch
-from common.distributed import distributed_run
-from idnerf.train import main
-main(sys.argv[1:])
-"""
-    run_together(script, *words(tmp_path, max_epoch=1, **{"freq.test_ep": -1, "freq.val_it": -1}))
+def test_torchrun_trains_with_two_processes_and_one_writes(measured_words, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={free_port()}"]
+    done = subprocess.run(
+        [*command, "idnerf/train.py", *measured_words(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr
     content = latest(tmp_path / "run_seed3")
     assert (content["epoch"], content["iter"]) == (1, 2)  # four items, two processes
-    assert all(np.isfinite(value.double().sum().item()) for value in content["model"].values())
+    assert done.stderr.count("epoch: 0  step: 2") == 1
+    assert "dtu/PSNR" in read_tags(tmp_path / "run_seed3")
