@@ -55,25 +55,22 @@ def look_up(
     """
     coordinates = coordinates_in_views(encoded, points)
     grid = 2 * coordinates[..., :2] - 1
-    low = sample_windows(encoded.low_tokens, grid, window)
-    features = low + sample_windows(encoded.high_tokens, grid, window)
-    similarity = [
-        compare_windows(maps, grid, count, window)
-        for maps, count in zip((encoded.low, encoded.high), groups, strict=True)
-    ]
+    low, low_tokens = compare_windows(encoded.low, grid, groups[0], window, encoded.num_tokens)
+    high, high_tokens = compare_windows(encoded.high, grid, groups[1], window, encoded.num_tokens)
     return Conditioning(
         coordinates=coordinates[0],
-        features=features.movedim(0, 2),
+        features=(low_tokens + high_tokens).movedim(0, 2),
         colors=sample_windows(encoded.views.images, grid).movedim(0, 2),
         masks=is_inside(grid).to(points.dtype).movedim(0, 2),
-        similarity=torch.cat(similarity, dim=-1),
+        similarity=torch.cat([low, high], dim=-1),
     )
 
 
 def view_vectors(encoded: EncodedViews, points: Float[Tensor, "R S 3"], window: Window) -> Float[Tensor, "R S V C"]:
     """Each view's whole vector. Rendering never needs it; it says what `look_up` is equal to."""
     grid = 2 * coordinates_in_views(encoded, points)[..., :2] - 1
-    parts = [sample_windows(maps, grid, window) for maps in (encoded.low, encoded.high)]
+    features = [maps[:, : maps.shape[1] - encoded.num_tokens] for maps in (encoded.low, encoded.high)]
+    parts = [sample_windows(maps, grid, window) for maps in features]
     parts += [sample_windows(encoded.views.images, grid), is_inside(grid)[..., None].to(points.dtype)]
     return torch.cat(parts, dim=-1).movedim(0, 2)
 

@@ -49,17 +49,16 @@ class EncodedViews:
 
     Attributes:
         views: The sources.
-        low: Features at 1/8 of the pictures' size: per view, 128 channels for each of the other views in order.
+        low: Features at 1/8 of the pictures' size: per view, 128 channels for each of the other views in order, then
+            `num_tokens` channels, the same after the layer that fuses a view's vector (its part for them).
         high: The same, up-sampled.
-        low_tokens: `low` after the layer that fuses a view's vector (its part for these channels).
-        high_tokens: `high` after that layer.
+        num_tokens: Channels of that layer.
     """
 
     views: SourceViews
     low: Float[Tensor, "V C h w"]
     high: Float[Tensor, "V C H2 W2"]
-    low_tokens: Float[Tensor, "V T h w"]
-    high_tokens: Float[Tensor, "V T H2 W2"]
+    num_tokens: int
 
 
 def split_batch(batch: dict[str, Any]) -> tuple[SourceViews, Camera, Float[Tensor, "H W 3"]]:

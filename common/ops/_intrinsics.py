@@ -46,6 +46,65 @@ def add_scaled_8(typing_context, y, first_y, x, first_x, factor):
     return types.void(y, types.int64, x, types.int64, types.float32), generate
 
 
+@intrinsic
+def float_from_bits(typing_context, bits):
+    """The float32 whose bits are those of an int32."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+@intrinsic
+def dense_block(typing_context, weight, place, inputs, x, first_x, y, first_y, stride):
+    """Eight outputs of a linear layer for sixteen lanes, float32, kept in registers.
+
+    `y[first_y + j stride + t] = sum_i weight[place + 8 i + j] x[first_x + i stride + t] + weight[place + 8 inputs + j]`
+    for j below 8 and t below 16; one-dimensional arrays.
+    """
+
+    def generate(context, builder, signature, arguments):
+        outputs, vector, index = 8, ir.VectorType(ir.FloatType(), 16), ir.IntType(64)
+        weights, source, target = (_address(context, builder, signature, arguments, k) for k in (0, 3, 5))
+        inputs, stride = arguments[2], arguments[7]
+
+        def spread(number, j):
+            row = builder.add(builder.mul(number, index(outputs)), index(j))
+            lane = builder.load(builder.gep(weights, [row]))
+            empty = ir.Constant(vector, ir.Undefined)
+            lane = builder.insert_element(empty, lane, ir.IntType(32)(0))
+            return builder.shuffle_vector(lane, empty, ir.Constant(ir.VectorType(ir.IntType(32), 16), [0] * 16))
+
+        def lanes(pointer, row):
+            address = builder.gep(pointer, [builder.mul(row, stride)])
+            return builder.bitcast(address, vector.as_pointer())
+
+        start = [spread(inputs, j) for j in range(outputs)]
+        before, loop = builder.block, builder.append_basic_block("inputs")
+        after = builder.append_basic_block("outputs")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        number, sums = builder.phi(index), [builder.phi(vector) for _ in range(outputs)]
+        values = builder.load(lanes(source, number), align=4)
+        added = [
+            builder.fadd(builder.fmul(spread(number, j), values, flags=("contract",)), sums[j], flags=("contract",))
+            for j in range(outputs)
+        ]
+        following = builder.add(number, index(1))
+        for phi, first, again in zip([number, *sums], [index(0), *start], [following, *added], strict=True):
+            phi.add_incoming(first, before)
+            phi.add_incoming(again, loop)
+        builder.cbranch(builder.icmp_signed("<", following, inputs), loop, after)
+        builder.position_at_end(after)
+        for j in range(outputs):
+            builder.store(added[j], lanes(target, index(j)), align=4)
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(weight, whole, whole, x, whole, y, whole, whole), generate
+
+
 def _address(context, builder, signature, arguments, place):
     """Of the element that the arguments `place` (array) and `place + 1` (index) name."""
     kind = signature.args[place]

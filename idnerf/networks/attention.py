@@ -1,9 +1,13 @@
 """The small attention that refines the tokens of a sample and relates the samples of a ray."""
 
+import importlib
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
+
+from common.ops._backends import choose
 
 HEADS = 4
 HEAD_CHANNELS = 4
@@ -33,6 +37,8 @@ class ThreePassAttention(nn.Module):
             x: Tokens.
             is_asking: A token for which this is False gives equal weight to all tokens, in every pass.
         """
+        if not torch.is_grad_enabled() and choose("ThreePassAttention", "auto", (x,), ("numba",)) == "numba":
+            return self._forward_numba(x, is_asking)
         q, k, v = (_heads(weight(x)) for weight in (self.w_qs, self.w_ks, self.w_vs))
         for _ in range(PASSES):
             o = functional.scaled_dot_product_attention(q, k, v)
@@ -40,6 +46,20 @@ class ThreePassAttention(nn.Module):
                 o = torch.where(is_asking[..., None, :, None], o, v.mean(dim=-2, keepdim=True))
             q = k = v = o
         return self.layer_norm(self.fc(o.transpose(-2, -3).flatten(-2)) + x)
+
+    def _forward_numba(self, x: Tensor, is_asking: Tensor | None) -> Tensor:
+        """The same in one kernel: many short sequences side by side, or the tokens of a long one."""
+        kernels = importlib.import_module("idnerf.networks.attention_kernels")
+        weights = (self.w_qs.weight, self.w_ks.weight, self.w_vs.weight, self.fc.weight)
+        weights += (self.layer_norm.weight, self.layer_norm.bias)
+        tokens = x.flatten(0, -3).contiguous()
+        out = torch.empty_like(tokens)
+        if is_asking is None and x.shape[-2] < kernels.MANY_TOKENS:
+            kernels.few_tokens(tokens, weights, out)
+        else:
+            asking = torch.ones(x.shape[:-1], dtype=torch.bool) if is_asking is None else is_asking
+            kernels.many_tokens(tokens, asking.flatten(0, -2).contiguous(), weights, out)
+        return out.reshape(x.shape)
 
 
 def _heads(x: Float[Tensor, "*batch N C"]) -> Float[Tensor, "*batch heads N c"]:

@@ -125,8 +125,10 @@ class ConditionalNerf(nn.Module):
     def point_features(self, points: Float[Tensor, "R S 3"], scale: Float[Tensor, "R S W"]) -> Float[Tensor, "R S W"]:
         """The modulated layers on the encoded points."""
         encoded = hidden = encode_points(points, self.point_octaves, self.legacy)
+        in_place = not torch.is_grad_enabled()
         for number, layer in enumerate(self.pts_linears):
-            hidden = (linear(hidden, layer.weight, layer.bias) * scale).relu()
+            hidden = linear(hidden, layer.weight, layer.bias)
+            hidden = hidden.mul_(scale).relu_() if in_place else (hidden * scale).relu()
             if number in self.skip and number + 1 < len(self.pts_linears):
                 hidden = torch.cat([encoded, hidden], dim=-1)
         return hidden
@@ -139,9 +141,10 @@ class ConditionalNerf(nn.Module):
         return self.out_alpha_linear(self.ray_attention(samples, is_asking))[..., 0]
 
     def color(self, hidden: Float[Tensor, "R S W"], direction: Float[Tensor, "#R #S 3"]) -> Float[Tensor, "R S 3"]:
-        """Colour seen from this direction."""
-        features = linear(hidden, self.feature_linear.weight, self.feature_linear.bias)
-        layer = self.views_linears[0]
-        of_features, of_direction = layer.weight.split([features.shape[-1], layer.in_features - features.shape[-1]], 1)
-        seen_from = linear(encode_points(direction, self.view_octaves, self.legacy), of_direction, layer.bias)
-        return self.rgb_linear((linear(features, of_features) + seen_from).relu()).sigmoid()
+        """Colour seen from this direction; the two linear layers without anything in between are one."""
+        first, second = self.feature_linear, self.views_linears[0]
+        width = first.out_features
+        of_features, of_direction = second.weight.split([width, second.in_features - width], dim=1)
+        seen_from = linear(encode_points(direction, self.view_octaves, self.legacy), of_direction, second.bias)
+        from_features = linear(hidden, of_features @ first.weight, of_features @ first.bias)
+        return self.rgb_linear((from_features + seen_from).relu()).sigmoid()

@@ -7,8 +7,10 @@ latent, source_rays = network.infer_latent(encoded, camera)
 rendered = network.render(encoded, latent, camera)
 """
 
-import math
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -17,7 +19,9 @@ from torch import Tensor, nn
 
 from common.cameras import Camera
 from common.compositing import alpha_from_density, composite, weights_from_alpha
+from common.memory import keep_freed_memory
 from common.ops.window_sampling import Window
+from common.parallel import run_in_threads, split_evenly
 from idnerf.conditioning import look_up
 from idnerf.networks.decoder import ConditionalNerf
 from idnerf.networks.encoder import FeatureEncoder, normalise
@@ -64,8 +68,11 @@ class IdNerf(nn.Module):
                 f"this network takes {self.opt.n_src_views} source views (n_src_views), got {len(sources)}; choose as "
                 f"many sources, or weights trained for {len(sources)}"
             )
-        low, high = (maps.contiguous(memory_format=torch.channels_last) for maps in self.feat_enc(sources.images))
-        return EncodedViews(sources, low, high, *self.nerf_dec.map_tokens(low, high))
+        maps = self.feat_enc(sources.images)
+        tokens = self.nerf_dec.map_tokens(*maps)
+        low, high = (_channels_last(torch.cat(pair, dim=1)) for pair in zip(maps, tokens, strict=True))
+        views = replace(sources, images=_channels_last(sources.images))
+        return EncodedViews(views, low, high, num_tokens=tokens[0].shape[1])
 
     def infer_latent(
         self, encoded: EncodedViews, target: Camera
@@ -103,7 +110,7 @@ class IdNerf(nn.Module):
             target: The camera.
             ray_index: Pixels to render, counted row by row; None: all.
             depth_u: Place of every sample in its interval, [0, 1); None: the evaluation's.
-            chunk: Rays at a time; None: all at once.
+            chunk: Rays at a time where gradients are recorded or on a GPU; None: all at once. On the CPU it is fewer.
 
         Returns:
             `rgb` (R 3), `depth` along the optical axis (R 1; not divided by opacity), `opacity` (R 1).
@@ -112,11 +119,23 @@ class IdNerf(nn.Module):
         center, directions = rays_of(target, self.opt.nerf.legacy_coord)
         if ray_index is not None:
             directions = directions[ray_index]
-        count = len(directions)
-        parts = []
-        for rays in _slices(count, chunk or count):
-            depths = self._depths(target, directions[rays], None if depth_u is None else depth_u[rays])
-            parts.append(self._render_rays(encoded, code, center, directions[rays], depths))
+        whole = slice(0, len(directions))
+        at_once = None if torch.is_grad_enabled() else samples_at_once(directions.device.type)
+        if at_once is None:
+            bands, size = [whole], chunk or len(directions)
+        else:
+            keep_freed_memory()
+            bands = split_evenly(len(directions), torch.get_num_threads())
+            size = max(1, at_once // self.opt.nerf.sample_intvs)
+
+        def render_band(band: slice) -> list[dict[str, Tensor]]:
+            parts = []
+            for rays in _slices(band, size):
+                depths = self._depths(target, directions[rays], None if depth_u is None else depth_u[rays])
+                parts.append(self._render_rays(encoded, code, center, directions[rays], depths))
+            return parts
+
+        parts = list(chain(*run_in_threads([partial(render_band, band) for band in bands])))
         return {name: torch.cat([part[name] for part in parts]) for name in ("rgb", "depth", "opacity")}
 
     def _depths(
@@ -202,6 +221,16 @@ def composite_rays(
     }
 
 
-def _slices(count: int, size: int) -> Iterator[slice]:
-    for part in range(math.ceil(count / size)):
-        yield slice(part * size, min((part + 1) * size, count))
+def _channels_last(maps: Float[Tensor, "V C h w"]) -> Float[Tensor, "V C h w"]:
+    """The same maps in the layout in which they are looked up, so that no look-up has to copy them."""
+    return maps.contiguous(memory_format=torch.channels_last)
+
+
+def samples_at_once(device: str) -> int | None:
+    """Samples whose layers run together where that is faster than many: on the CPU, as many as its cache holds."""
+    return 2048 if device == "cpu" else None
+
+
+def _slices(whole: slice, size: int) -> Iterator[slice]:
+    for start in range(whole.start, whole.stop, size):
+        yield slice(start, min(start + size, whole.stop))

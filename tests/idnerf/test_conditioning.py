@@ -16,7 +16,7 @@ def encoded_fixture(fixture, pictures, made):
     channels = 128 * (count - 1)
     low = made("conditioning/low", (1, count, channels, height // 8, width // 8))[0]
     high = made("conditioning/high", (1, count, channels, height // 4, width // 4))[0]
-    return EncodedViews(views, low, high, low[:, :8], high[:, :8])
+    return EncodedViews(views, *(torch.cat([maps, maps[:, :8]], dim=1) for maps in (low, high)), num_tokens=8)
 
 
 def test_what_the_views_show_is_the_released(tensors, pictures, made, assert_near):
@@ -33,7 +33,7 @@ def test_tokens_are_read_where_the_features_are(tensors, pictures, made):
     points = fixture["in_points"][0]
     for window in (RELEASED, Window(), Window(2, 3)):
         vectors = view_vectors(encoded, points, window)
-        channels = encoded.low.shape[1]
+        channels = encoded.low.shape[1] - encoded.num_tokens
         both = vectors[..., :8] + vectors[..., channels : channels + 8]
         torch.testing.assert_close(look_up(encoded, points, GROUPS, window).features, both)
 

@@ -70,32 +70,45 @@ def compare_windows(
     positions: Float[Tensor, "V *points 2"],
     groups: int,
     window: Window = Window(),
+    carried: int = 0,
     backend: Backend = "auto",
-) -> Float[Tensor, "*points groups"]:
-    """How much the views agree at each point: cosine similarities per channel group, mean over all pairs of views.
+) -> tuple[Float[Tensor, "*points groups"], Float[Tensor, "V *points carried"]]:
+    """How much the views agree at each point, and what their last channels show there.
 
-    A view's channels are V - 1 blocks, one for each other view in order; a pair (i, j) compares view i's block for j
-    with view j's block for i, cut into `groups` contiguous groups. Norms are kept above 1e-8. The windows' values are
-    never all in memory (except in the reference). Differentiable in `maps`; the reference also in `positions`.
+    A view's channels are V - 1 blocks, one for each other view in order, followed by the carried ones. A pair (i, j)
+    compares view i's block for j with view j's block for i, cut into `groups` contiguous groups: cosine similarities,
+    of which the mean over all pairs is returned. Norms are kept above 1e-8.
+
+    The compared values are never all in memory (except in the reference). Differentiable in `maps`; the reference also
+    in `positions`.
+
+    Args:
+        maps: One per view.
+        positions: One list of positions per view, in the order of the points.
+        groups: Number of groups of a block.
+        window: See above.
+        carried: How many channels at the end are not compared but returned, as `sample_windows` does.
+        backend: See `common.ops`.
 
     Raises:
         ValueError: Fewer than two views, or channels that do not divide.
     """
-    count, channels = maps.shape[:2]
-    if count < 2 or channels % ((count - 1) * groups):
+    count, compared = maps.shape[0], maps.shape[1] - carried
+    if count < 2 or compared < 1 or compared % ((count - 1) * groups):
         raise ValueError(
-            f"compare_windows needs at least 2 views with (views - 1) x groups x n channels, got {count} views with "
-            f"{channels} channels and {groups} groups"
+            f"compare_windows needs at least 2 views with (views - 1) x groups x n channels to compare, got {count} "
+            f"views with {compared} channels and {groups} groups"
         )
     fast = () if positions.requires_grad and torch.is_grad_enabled() else ("numba",)
     flat = positions.flatten(1, -2)
     chosen = choose("compare_windows", backend, (maps, positions), fast)
     if chosen == "torch":
-        similarity = _compare(_sample_windows_torch(maps, flat, window), groups)
+        seen = _sample_windows_torch(maps, flat, window)
+        similarity, seen = _compare(seen[..., :compared], groups), seen[..., compared:]
     else:
         last = maps.permute(0, 2, 3, 1).contiguous()
-        similarity = _CompareWindows.apply(last, flat.contiguous(), groups, window, _kernels(chosen))
-    return similarity.unflatten(0, positions.shape[1:-1])
+        similarity, seen = _CompareWindows.apply(last, flat.contiguous(), (groups, carried), window, _kernels(chosen))
+    return similarity.unflatten(0, positions.shape[1:-1]), seen.unflatten(1, positions.shape[1:-1])
 
 
 def view_pairs(count: int) -> list[tuple[int, int]]:
@@ -161,20 +174,24 @@ class _SampleWindows(torch.autograd.Function):
 
 
 class _CompareWindows(torch.autograd.Function):
-    """Maps `V h w C`, positions `V P 2` to `P groups`."""
+    """Maps `V h w C`, positions `V P 2` to `P groups` and `V P carried`."""
 
     @staticmethod
-    def forward(ctx, maps: Tensor, positions: Tensor, groups: int, window: Window, kernels: ModuleType) -> Tensor:
+    def forward(
+        ctx, maps: Tensor, positions: Tensor, counts: tuple[int, int], window: Window, kernels: ModuleType
+    ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(maps, positions)
         ctx.window, ctx.kernels = window, kernels
+        groups, carried = counts
         similarity = maps.new_empty(positions.shape[1], groups)
-        kernels.compare_forward(maps, positions, window, similarity)
-        return similarity
+        seen = maps.new_empty(*positions.shape[:2], carried)
+        kernels.compare_forward(maps, positions, window, similarity, seen)
+        return similarity, seen
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx, grad: Tensor, grad_seen: Tensor) -> tuple[Tensor, None, None, None, None]:
         maps, positions = ctx.saved_tensors
         grad_maps = torch.zeros_like(maps)
-        ctx.kernels.compare_backward(grad.contiguous(), maps, positions, ctx.window, grad_maps)
+        ctx.kernels.compare_backward(grad.contiguous(), grad_seen.contiguous(), maps, positions, ctx.window, grad_maps)
         return grad_maps, None, None, None, None
