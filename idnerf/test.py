@@ -86,7 +86,7 @@ def find_weights(opt: Config) -> Path:
     if latest is None:
         raise FileNotFoundError(
             f"resume: there is no run with weights in {opt.output_path}; name one below {opt.output_root} with --name="
-            " (without the ending _seed that a seed adds), or a file with --load="
+            " and its --seed=, or a file with --load="
         )
     return latest
 

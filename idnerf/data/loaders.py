@@ -72,7 +72,10 @@ def build_dataset(opt: Config, section: str, split: str) -> DtuDataset | LlffDat
     try:
         root = resolve_input(settings.root_dir, METHOD_FOLDER)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{section}.root_dir: {error}; name the folder with --{section}.root_dir") from None
+        without = "" if split == "train" else f", or leave the data set out with --{section}="
+        raise FileNotFoundError(
+            f"{section}.root_dir: {error}; name the folder with --{section}.root_dir={without}"
+        ) from None
     if settings.dataset_name == "dtu":
         return DtuDataset(root, settings, split, opt.n_src_views, _scans(root, settings, split))
     return {"llff": LlffDataset, "colmap": ColmapDataset}[settings.dataset_name](root, settings, opt.n_src_views)
