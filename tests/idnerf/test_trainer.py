@@ -39,6 +39,7 @@ SMALL = {
     "freq.scalar": 1,
     "freq.ckpt_it": 0.5,
 }
+ONE_STEP = {"max_epoch": 1, "data_train.max_len": 1}
 
 
 class Measurements:
@@ -72,7 +73,7 @@ def dtu(tmp_path_factory, golden_module):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def words(dtu):
     """`words(output, key=value)`: a command line for a small run."""
 
@@ -83,7 +84,7 @@ def words(dtu):
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(words):
     """`run(output, key=value)` trains and returns the run's folder."""
 
@@ -95,18 +96,24 @@ def run(words):
     return start
 
 
+@pytest.fixture(scope="module")
+def finished(run, tmp_path_factory):
+    """The folder of a run of two epochs."""
+    return run(tmp_path_factory.mktemp("finished"), tb=True)
+
+
 def latest(folder):
     return load_checkpoint(folder / "models" / "latest.pth")
 
 
-def test_a_run_leaves_checkpoints_scalars_options_and_its_command(run, tmp_path):
-    folder = run(tmp_path, tb=True)
-    assert folder == tmp_path / "run_seed3"
+def test_a_run_leaves_checkpoints_scalars_options_and_its_command(finished):
+    folder = finished
+    assert folder.name == "run_seed3"
     names = sorted(path.name for path in (folder / "models").iterdir())
     assert names == ["ep1_it4.pth", "ep2_it8.pth", "latest.previous.pth", "latest.pth"]
     content = latest(folder)
     assert (content["epoch"], content["iter"]) == (2, 8)
-    assert [len(group["params"]) for group in content["optim"]["param_groups"]]
+    assert [group["name"] for group in content["optim"]["param_groups"]] == ["feat_enc", "nerf_dec", "latent_inference"]
     assert (folder / "options.yaml").is_file() and (folder / "run.bash").is_file()
     assert read_tags(folder) == {"train/loss_render", "lrate/enc", "lrate/dec", "lrate/latent"}
 
@@ -118,9 +125,7 @@ def read_tags(folder):
     return {value.tag for event in EventFileLoader(str(path)).Load() for value in event.summary.value}
 
 
-def test_a_run_that_stopped_anywhere_ends_with_the_same_bits(run, tmp_path, monkeypatch):
-    whole = latest(run(tmp_path / "whole"))
-
+def test_a_run_that_stopped_anywhere_ends_with_the_same_bits(finished, run, tmp_path):
     class Stop(Exception):
         pass
 
@@ -135,11 +140,11 @@ def test_a_run_that_stopped_anywhere_ends_with_the_same_bits(run, tmp_path, monk
         run(tmp_path / "stopped", Stopping(), **changes)
     assert latest(tmp_path / "stopped" / "run_seed3")["iter"] == 3
     resumed = run(tmp_path / "stopped", resume=True)
-    assert_equal(latest(resumed), whole)
+    assert_equal(latest(resumed), latest(finished))
 
 
-def test_measuring_happens_when_the_options_say_and_changes_nothing(run, tmp_path):
-    plain, measured = latest(run(tmp_path / "plain")), Measurements()
+def test_measuring_happens_when_the_options_say_and_changes_nothing(finished, run, tmp_path):
+    measured = Measurements()
     changes = {
         "freq.val_it": 0.5,
         "freq.val_ep": 2,
@@ -147,7 +152,7 @@ def test_measuring_happens_when_the_options_say_and_changes_nothing(run, tmp_pat
         "freq.test_ep_start": 1,
         "sanity_check": True,
     }
-    assert_equal(latest(run(tmp_path / "measured", measured, **changes))["model"], plain["model"])
+    assert_equal(latest(run(tmp_path / "measured", measured, **changes))["model"], latest(finished)["model"])
     assert measured.asked == [
         ("val", 0, 1),
         ("test", 0, 0, 1),
@@ -163,20 +168,19 @@ def test_measuring_happens_when_the_options_say_and_changes_nothing(run, tmp_pat
 
 
 def test_without_resume_an_earlier_run_is_moved_aside(run, tmp_path, caplog):
-    run(tmp_path, max_epoch=1)
-    run(tmp_path, max_epoch=1)
+    run(tmp_path, **ONE_STEP)
+    run(tmp_path, **ONE_STEP)
     assert len(list(tmp_path.glob("run_seed3*"))) == 2
     assert "resume is false: the earlier run was moved to" in caplog.text
 
 
-def test_weights_of_another_run_are_a_start_and_resume_without_a_run_too(run, tmp_path, caplog):
+def test_weights_of_another_run_are_a_start_and_resume_without_a_run_too(finished, run, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    first = run(tmp_path / "first", max_epoch=1)
-    run(tmp_path / "second", max_epoch=1, load=first / "models" / "latest.pth")
-    assert f"loaded feat_enc, latent_inference, nerf_dec from {first}/models/latest.pth" in caplog.text
-    run(tmp_path / "third", max_epoch=1, resume=True)
+    run(tmp_path / "loaded", **ONE_STEP, load=finished / "models" / "latest.pth")
+    assert f"loaded feat_enc, latent_inference, nerf_dec from {finished}/models/latest.pth" in caplog.text
+    run(tmp_path / "new", **ONE_STEP, resume=True)
     assert "there is no run in" in caplog.text
-    run(tmp_path / "third", max_epoch=1, resume=True)
+    run(tmp_path / "new", **ONE_STEP, resume=True)
     assert "has finished its 1 epochs; raise max_epoch to go on" in caplog.text
 
 
@@ -193,8 +197,8 @@ def test_a_loss_that_is_no_number_stops_the_run(run, tmp_path):
 
 
 def test_the_prior_takes_part_through_the_options(run, tmp_path, small_model, clip_folder):
-    prior = {"guidance": "diffusion", "hf_key": small_model, "clip_key": clip_folder, "max_epoch": 1}
-    guided, plain = (run(tmp_path / str(i), tb=True, **(prior if i == 0 else {"max_epoch": 1})) for i in range(2))
+    prior = {"guidance": "diffusion", "hf_key": small_model, "clip_key": clip_folder}
+    guided, plain = (run(tmp_path / str(i), tb=True, **ONE_STEP, **(prior if i == 0 else {})) for i in range(2))
     assert "train/pull" in read_tags(guided) and "train/pull" not in read_tags(plain)
     first, second = (latest(folder)["model"] for folder in (guided, plain))
     assert not torch.equal(first["latent_inference.mix_1.0.weight"], second["latent_inference.mix_1.0.weight"])
@@ -208,7 +212,9 @@ def measured_words(words, dtu):
     def build(output, **changes):
         settings = {"root_dir": dtu, "img_wh": "64,32", "view_lists": "folder"}
         values = {f"{name}.{key}": value for name in ("data_val", "data_test.dtu") for key, value in settings.items()}
-        return words(output, **values | {"data_test.llff": "", "max_epoch": 1, "tb": True} | changes)
+        return words(
+            output, **values | {"data_test.llff": "", "max_epoch": 1, "tb": True, "data_train.max_len": 2} | changes
+        )
 
     return build
 
@@ -219,7 +225,7 @@ def test_the_command_trains_validates_and_tests(measured_words, tmp_path):
     assert {"train/loss_render", "val/PSNR", "val/SSIM", "dtu/PSNR"} <= read_tags(folder)
     assert "scan1_000" in (folder / "test" / "0results_dtu.txt").read_text()
     assert len(list((folder / "validation").glob("scan1_view2_it*.jpg"))) == 2
-    assert len(list((folder / "test" / "dtu").glob("ep1_it4_scan1_view00_*.jpg"))) == 1
+    assert len(list((folder / "test" / "dtu").glob("ep1_it2_scan1_view00_*.jpg"))) == 1
 
 
 def test_missing_test_data_is_said_before_training_begins(measured_words, tmp_path):
@@ -241,6 +247,6 @@ def test_torchrun_trains_with_two_processes_and_one_writes(measured_words, tmp_p
     )
     assert done.returncode == 0, done.stderr
     content = latest(tmp_path / "run_seed3")
-    assert (content["epoch"], content["iter"]) == (1, 2)  # four items, two processes
-    assert done.stderr.count("epoch: 0  step: 2") == 1
+    assert (content["epoch"], content["iter"]) == (1, 1)  # two items, two processes
+    assert done.stderr.count("epoch: 0  step: 1") == 1
     assert "dtu/PSNR" in read_tags(tmp_path / "run_seed3")
