@@ -4,6 +4,8 @@
         --output gefu/weights/gefu.pth
     python tools/export_weights.py --checkpoint data/model/synthetic_depth_ft/model.pth \
         --output neuray_mrvm/weights/neuray_depth.pth
+    python tools/export_weights.py --checkpoint outputs/gens_synthetic/checkpoints/latest.ckpt \
+        --output gens/weights/gens.ckpt
 
 Weights are rounded to 16 bits, which halves the file; statistics of normalisation layers keep their 32. Loading gives
 32-bit weights again.
@@ -20,7 +22,7 @@ from common.checkpoints import load_checkpoint, save_checkpoint
 from common.entry_point import run_command
 
 # Entries that hold a network, and what is kept beside it.
-NETWORKS: dict[str, tuple[str, ...]] = {"net": (), "network_state_dict": ("step",)}
+NETWORKS: dict[str, tuple[str, ...]] = {"net": (), "network_state_dict": ("step",), "model": ("epoch",)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
