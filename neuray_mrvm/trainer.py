@@ -160,8 +160,6 @@ class Run:
     def _validate(self, writer: ScalarWriter, sets: Mapping[str, Any]) -> None:
         """Score every set; the last one decides whether this is the best network so far."""
         state, cfg = self.state, self.cfg
-        if hasattr(state.optimizer, "catch_up"):
-            state.optimizer.catch_up()
         results: dict[str, float] = {}
         for name, items in sets.items():
             folder = self.save_dir / "vis_val" / f"{cfg['name']}-{name}"

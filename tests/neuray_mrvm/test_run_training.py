@@ -32,7 +32,7 @@ SMALL = {
     "use_nr_fine_loss": True,
     "train_log_step": 2,
     "val_interval": 100,
-    "save_interval": 1,
+    "save_interval": 2,
     "extra_save_interval": 2,
 }
 
@@ -147,7 +147,7 @@ def test_a_killed_run_ends_like_one_that_was_left_alone(pretrained, data, genera
 
 
 def test_without_resume_an_earlier_run_is_moved_aside(data, general, tmp_path, one_thread):
-    words = flags(data, tmp_path, general("depth", worker_num=0), "--total_step", 0)
+    words = flags(data, tmp_path, general("depth", worker_num=0), "--total_step", 1)
     main(words)
     main(words)
     assert len(list((tmp_path / "model").glob("small_depth_ft.before-*"))) == 1
@@ -168,9 +168,9 @@ def test_across_scenes_then_on_one_scene_continued(kind, pretrained, data, gener
     assert torch.equal(state[head], load_checkpoint(start)["network_state_dict"][head])  # no masks: the heads rest
 
     words = ["--ft_load_path", str(trained), "--resume", "--total_step"]
-    main([*flags(data, tmp_path / "whole", scene(kind)), *words, "4"])
+    main([*flags(data, tmp_path / "whole", scene(kind)), *words, "2"])
+    main([*flags(data, tmp_path / "parts", scene(kind)), *words, "1"])
     main([*flags(data, tmp_path / "parts", scene(kind)), *words, "2"])
-    main([*flags(data, tmp_path / "parts", scene(kind)), *words, "4"])
     name = f"scene_{kind}_ft"
     whole, parts = (load_checkpoint(tmp_path / run / "model" / name / "model.pth") for run in ("whole", "parts"))
     whole.pop("best_para"), parts.pop("best_para")  # the first part was validated once more
