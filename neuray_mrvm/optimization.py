@@ -5,9 +5,9 @@ by Adam's momentum in every step that does not use it:
 
     m <- b1 m,  v <- b2 v,  p <- p - lr_t / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps)
 
-The ray features of a scene, of which a step uses 9 maps of up to 100, depend on these moves. Sweeping over all maps in
-every step would take longer than their share of the network, so the moves are made up for, one after the other, when a
-map is next read.
+The ray features of a scene, of which a step uses 9 maps of up to 100, depend on these moves. They are not made in a
+sweep over all maps in every step, but when a map is next read, one after the other while a piece of it is in the cache
+(`benchmarks/neuray_scene_optimizer.py`).
 """
 
 from collections.abc import Iterable, Mapping
