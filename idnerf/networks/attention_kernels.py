@@ -20,27 +20,23 @@ EPSILON = 1e-6
 # From here on the keys of one sequence fill the processor's vectors.
 MANY_TOKENS = 16
 
-_LOG2_E = np.float32(1.4426950408889634)
-# ln 2 in two parts, the first with few digits: its products with small integers are exact.
-_LN2_HIGH = np.float32(0.693359375)
-_LN2_LOW = np.float32(-2.12194440e-4)
-_SMALLEST = np.float32(-87.0)
+# Scores are halved (the root of 4 channels), and in powers of 2 instead of e.
+_SCALE = np.float32(0.5 * 1.4426950408889634)
+_SMALLEST = np.float32(-126.0)
+# ln(2)^n / n!
+_C1, _C2, _C3 = np.float32(0.693147180), np.float32(0.240226507), np.float32(0.0555041087)
+_C4, _C5, _C6 = np.float32(0.00961812911), np.float32(0.00133335581), np.float32(0.000154035304)
 
 
 @device_function
-def _exp(x):
-    """e^x for x <= 0, to 1e-7 of the value: 2^k times a polynomial on [-ln(2)/2, ln(2)/2]."""
+def _power_of_2(x):
+    """2^x for x <= 0, to 2e-7 of the value: an exponent's bits times a polynomial on [-1/2, 1/2]."""
     x = max(x, _SMALLEST)
-    k = np.floor(x * _LOG2_E + np.float32(0.5))
-    r = x - k * _LN2_HIGH - k * _LN2_LOW
-    p = np.float32(1.9875691500e-4)
-    p = p * r + np.float32(1.3981999507e-3)
-    p = p * r + np.float32(8.3334519073e-3)
-    p = p * r + np.float32(4.1665795894e-2)
-    p = p * r + np.float32(1.6666665459e-1)
-    p = p * r + np.float32(5.0000001201e-1)
-    p = p * r * r + r + np.float32(1.0)
-    return p * float_from_bits(np.int32((np.int32(k) + np.int32(127)) << np.int32(23)))
+    k = np.floor(x + np.float32(0.5))
+    r = x - k
+    p = ((((_C6 * r + _C5) * r + _C4) * r + _C3) * r + _C2) * r + _C1
+    bits = (np.int32(k) + np.int32(127)) << np.int32(23)
+    return (p * r + np.float32(1)) * float_from_bits(np.int32(bits))
 
 
 @device_function
@@ -100,7 +96,6 @@ def _finish(x, o, fc, gamma, beta, tokens, channels, lanes, mean, scale):
 @device_function
 def _attend_lanes(q, k, v, tokens, scores, total, top, out):
     """One pass of all heads; the tables are `token x INNER, lane`."""
-    half = np.float32(0.5)
     for head in range(HEADS):
         for i in range(tokens):
             at = i * INNER + head * HEAD_CHANNELS
@@ -110,7 +105,7 @@ def _attend_lanes(q, k, v, tokens, scores, total, top, out):
             for j in range(tokens):
                 key = j * INNER + head * HEAD_CHANNELS
                 for lane in range(SIDE_BY_SIDE):
-                    score = half * (
+                    score = _SCALE * (
                         q[at, lane] * k[key, lane]
                         + q[at + 1, lane] * k[key + 1, lane]
                         + q[at + 2, lane] * k[key + 2, lane]
@@ -120,7 +115,7 @@ def _attend_lanes(q, k, v, tokens, scores, total, top, out):
                     top[lane] = max(top[lane], score)
             for j in range(tokens):
                 for lane in range(SIDE_BY_SIDE):
-                    weight = _exp(scores[j, lane] - top[lane])
+                    weight = _power_of_2(scores[j, lane] - top[lane])
                     scores[j, lane] = weight
                     total[lane] += weight
             for lane in range(SIDE_BY_SIDE):
@@ -187,7 +182,6 @@ def _largest(values, count, lanes):
 @device_function
 def _attend_keys(q, k, v, is_asking, tokens, scores, lanes, out):
     """One pass of all heads on one ray; the tables are `INNER, token`."""
-    half = np.float32(0.5)
     for head in range(HEADS):
         h = head * HEAD_CHANNELS
         k0, k1, k2, k3 = k[h], k[h + 1], k[h + 2], k[h + 3]
@@ -207,13 +201,13 @@ def _attend_keys(q, k, v, is_asking, tokens, scores, lanes, out):
                     m3 / tokens,
                 )
                 continue
-            q0, q1, q2, q3 = half * q[h, i], half * q[h + 1, i], half * q[h + 2, i], half * q[h + 3, i]
+            q0, q1, q2, q3 = _SCALE * q[h, i], _SCALE * q[h + 1, i], _SCALE * q[h + 2, i], _SCALE * q[h + 3, i]
             for j in range(tokens):
                 scores[j] = q0 * k0[j] + q1 * k1[j] + q2 * k2[j] + q3 * k3[j]
             top = _largest(scores, tokens, lanes)
             total = s0 = s1 = s2 = s3 = np.float32(0)
             for j in range(tokens):
-                weight = _exp(scores[j] - top)
+                weight = _power_of_2(scores[j] - top)
                 total += weight
                 s0 += weight * v0[j]
                 s1 += weight * v1[j]
