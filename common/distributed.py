@@ -124,25 +124,37 @@ def barrier() -> None:
         dist.barrier()
 
 
-def broadcast_integer(value: int, device: torch.device) -> int:
-    """Rank 0's value, on every rank."""
+def broadcast_integer(value: int, device: torch.device, source: int = 0) -> int:
+    """The value of rank `source`, on every rank."""
     if not is_distributed():
         return value
     tensor = torch.tensor(value, device=device, dtype=torch.int64)
-    dist.broadcast(tensor, src=0)
+    dist.broadcast(tensor, src=source)
     return int(tensor)
 
 
-def broadcast_text(text: str, device: torch.device) -> str:
-    """Rank 0's text, on every rank."""
+def broadcast_text(text: str, device: torch.device, source: int = 0) -> str:
+    """The text of rank `source`, on every rank."""
     if not is_distributed():
         return text
     encoded = text.encode()
-    content = torch.zeros(broadcast_integer(len(encoded), device), dtype=torch.uint8, device=device)
-    if is_main_process():
+    content = torch.zeros(broadcast_integer(len(encoded), device, source), dtype=torch.uint8, device=device)
+    if rank() == source:
         content.copy_(torch.tensor(list(encoded), dtype=torch.uint8))
-    dist.broadcast(content, src=0)
+    dist.broadcast(content, src=source)
     return bytes(content.tolist()).decode()
+
+
+def gather_texts(text: str, device: torch.device) -> list[str]:
+    """Every rank's text in their order, on every rank."""
+    return [broadcast_text(text, device, source) for source in range(world_size())]
+
+
+def broadcast_buffers(module: nn.Module) -> None:
+    """Give every rank the buffers of rank 0: BatchNorm's running statistics, which each gathers from its own items."""
+    if is_distributed():
+        for buffer in module.buffers():
+            dist.broadcast(buffer, src=0)
 
 
 def sum_over_processes(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from common.batches import to_device
-from common.distributed import is_distributed, is_main_process, mean_over_processes, rank
+from common.distributed import broadcast_buffers, is_distributed, is_main_process, mean_over_processes, rank
 from common.reporting import ScalarWriter, progress_line, scalar_writer
 from common.training import check_finite
 from gens.data.loaders import build_training_loader, build_validation_loader, seed_step
@@ -171,6 +171,7 @@ class _Training:
     def _finish_epoch(self) -> None:
         """Save; the state then stands at the start of the next epoch."""
         state, train = self.state, self.cfg.train
+        broadcast_buffers(state.network)  # so that all processes validate what is saved
         state.epoch += 1
         state.position = 0
         if not is_main_process():

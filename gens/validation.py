@@ -27,7 +27,7 @@ from tqdm import tqdm
 from common.batches import to_device
 from common.bounding_cubes import Cube, draw_cube
 from common.cameras import Camera
-from common.distributed import is_main_process, mean_over_processes, rank
+from common.distributed import gather_texts, is_main_process, mean_over_processes, rank
 from common.io.atomic import atomic_path
 from common.io.images import write_image
 from common.io.meshes import write_mesh
@@ -95,13 +95,15 @@ def validate(
             _LOGGER.error("no mesh of %s: %s", item["scene"], problem)
             failures.append(f"{item['scene']}: {problem}")
         _LOGGER.info("%s: %s", item["file_name"], _sentence(rows[item["file_name"]]))
-    means: dict[str, float] = {}
+    means, everybodys = {}, {}
     for name in ERRORS:
         values = [row[name] for row in rows.values() if name in row]
         means |= mean_over_processes({name: sum(values, 0.0)}, len(values), device)
+    for text in gather_texts(json.dumps(rows), device):
+        everybodys |= json.loads(text)
     if is_main_process():
         with atomic_path(root / f"val_{tag}.json") as temporary:
-            temporary.write_text(json.dumps({"items": rows, "mean": means}, indent=1), encoding="utf8")
+            temporary.write_text(json.dumps({"items": everybodys, "mean": means}, indent=1), encoding="utf8")
         _LOGGER.info("mean: %s", _sentence(means))
     if failures and needs_meshes:
         raise RuntimeError(f"{len(failures)} of {len(rows)} items have no mesh, first {failures[0]}")

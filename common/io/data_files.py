@@ -86,7 +86,12 @@ def read_npy(path: str | Path) -> np.ndarray:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
         array = np.array(stored)
     except (ValueError, TypeError, EOFError, SyntaxError, OverflowError, OSError, tokenize.TokenError) as error:
-        raise ValueError(f"{path} is not a readable NumPy array: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{path} is not a readable NumPy array{_reason(error)}") from None
     if not isinstance(stored, np.ndarray) or array.dtype.kind not in "fiub":
         raise ValueError(f"{path} must hold one array of numbers; make it with numpy.save")
     return array
+
+
+def _reason(error: Exception) -> str:
+    """NumPy takes whatever it does not know for pickled objects, and then advises to load them."""
+    return "; fetch or make it again" if "pickle" in str(error) else f": {str(error).splitlines()[0]}"

@@ -18,6 +18,7 @@ from common.datasets.dtu_ground_truth import DtuGroundTruth
 from common.metrics.thinning import thin_points
 
 _SAMPLES_AT_ONCE = 1 << 22
+LEAF = 128  # points in a leaf of the search tree: a far point visits many leaves; the result is the same
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def mean_distance(points: Float[np.ndarray, "P 3"], others: Float[np.ndarray, "Q
     """Mean distance from points to the nearest of others, over the distances below `limit`; NaN if there are none."""
     if not len(others):
         return float("nan")
-    distances, _ = cKDTree(others).query(points, workers=-1, distance_upper_bound=limit)
+    distances, _ = cKDTree(others, leafsize=LEAF).query(points, workers=-1, distance_upper_bound=limit)
     near = distances[distances < limit]
     return float(near.mean()) if len(near) else float("nan")
 

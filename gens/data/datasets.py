@@ -21,7 +21,7 @@ from common.seeding import generator_for
 from gens.data.geometry import ItemGeometry, item_geometry
 from gens.data.items import Item, cube_bounds
 from gens.data.layouts import DEFAULT_LIGHT, NUM_PAIRED, BlendedMvsLayout, DtuLayout, Layout
-from gens.data.rays import pixel_lattice, points_on_rays, ray_directions, training_pixels
+from gens.data.rays import check_cube_meets_depth, pixel_lattice, points_on_rays, ray_directions, training_pixels
 from gens.data.views import LoadedViews, load_views, load_working_depth
 
 METHOD_FOLDER = Path(__file__).parent.parent
@@ -73,7 +73,7 @@ class MultiViewDataset(Dataset):
             candidates = [candidates[index] for index in random.permutation(len(candidates))]
         ids = [reference, *candidates[:count]]
         views = load_views(self.layout, scene, ids, self.height, self.width)
-        geometry = item_geometry(views.cameras, self.settings.factor)
+        geometry = item_geometry(views.cameras, self.settings.factor, views.masks[0] > 0)
         item: Item = {
             "imgs": torch.from_numpy(np.ascontiguousarray(views.images.transpose(0, 3, 1, 2))),
             "intrs": torch.from_numpy(geometry.intrs),
@@ -83,6 +83,7 @@ class MultiViewDataset(Dataset):
             "view_ids": torch.tensor(ids),
         }
         depth = load_working_depth(scene.views[reference], self.height, self.width)
+        check_cube_meets_depth(geometry, np.where(views.masks[0] > 0, depth, 0), scene.views[reference].name)
         item |= {
             "mask_ref": item["masks"][0],
             "depth_ref": torch.from_numpy(depth * np.float32(geometry.scale_factor)),

@@ -4,7 +4,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Real
 
+from gens.data.geometry import ItemGeometry
+
 UNIFORM_PART = 4  # one of so many training rays goes anywhere, the others through the object's mask
+CHECKED_STEP = 4  # pixels
 
 
 def ray_directions(
@@ -59,3 +62,26 @@ def points_on_rays(
     homogeneous = np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1)
     points_cam = homogeneous @ np.linalg.inv(intrinsics[:3, :3].astype(np.float64)).T * depth[:, None]
     return (points_cam @ cam_to_world[:3, :3].T + cam_to_world[:3, 3]).astype(np.float32)
+
+
+def check_cube_meets_depth(geometry: ItemGeometry, depth: Float[np.ndarray, "H W"], view: str) -> None:
+    """Make sure that some of what the reference view's depth shows lies in the cube.
+
+    Args:
+        geometry: Of the item.
+        depth: World units, 0 where unknown; nothing is checked where all of it is.
+        view: For the message.
+
+    Raises:
+        ValueError: Nothing of it does.
+    """
+    rows, columns = np.nonzero(depth[::CHECKED_STEP, ::CHECKED_STEP] > 0)
+    rows, columns = rows * CHECKED_STEP, columns * CHECKED_STEP
+    scaled = depth[rows, columns] * geometry.scale_factor
+    points = points_on_rays(np.stack([columns, rows], axis=1), scaled, geometry.intrs[0], geometry.c2ws[0])
+    if len(points) and not (np.abs(points) <= 1).all(1).any():
+        raise ValueError(
+            f"the box misses the object: none of the {len(points)} points that the depth map of view {view} shows lies"
+            f" in the cube of radius {1 / geometry.scale_factor:.4g}; raise factor, or check the depth bounds of the"
+            " camera files"
+        )

@@ -10,6 +10,7 @@ from common.distributed import (
     broadcast_integer,
     choose_backend,
     distributed_run,
+    gather_texts,
     is_main_process,
     rank,
     synchronize_batch_norm,
@@ -21,7 +22,9 @@ WORKER = """
 import sys
 import torch
 from torch import nn
-from common.distributed import broadcast_integer, distributed_run, is_main_process, rank, synchronize_batch_norm
+from common.distributed import (
+    broadcast_buffers, broadcast_integer, distributed_run, gather_texts, is_main_process, rank, synchronize_batch_norm
+)
 
 with distributed_run(True) as device:
     torch.manual_seed(0)
@@ -32,6 +35,11 @@ with distributed_run(True) as device:
     output = layer(part)
     (output * torch.arange(output.numel()).view_as(output).cos()).sum().backward()
     assert broadcast_integer(7 + rank(), device) == 7
+    assert gather_texts("é" * (1 + rank()), device) == ["é", "éé"]
+    own = nn.BatchNorm1d(2)
+    own.running_mean += rank()
+    broadcast_buffers(own)
+    assert own.running_mean.tolist() == [0, 0]
     assert is_main_process() == (rank() == 0)
     torch.save([output.detach(), part.grad, layer[0].weight.grad, layer.state_dict()], f"{sys.argv[1]}/{rank()}.pth")
 """
@@ -39,6 +47,7 @@ with distributed_run(True) as device:
 
 def test_alone_a_process_is_the_main_one():
     assert (rank(), world_size(), is_main_process(), broadcast_integer(5, torch.device("cpu"))) == (0, 1, True, 5)
+    assert gather_texts("alone", torch.device("cpu")) == ["alone"]
     barrier()
     with distributed_run(False) as device:
         assert device.type in ("cpu", "cuda")

@@ -6,6 +6,8 @@ import torch
 
 from gens.data.datasets import BMVSDataset, DTUDataset
 from gens.data.finetune_datasets import BMVSDatasetFinetune, DTUDatasetFinetune
+from gens.data.geometry import ItemGeometry
+from gens.data.rays import check_cube_meets_depth
 
 INTRINSICS = {"rtol": 0, "atol": 1e-3}
 POSES = {"rtol": 1e-5, "atol": 1e-5}
@@ -198,3 +200,17 @@ def test_a_cube_that_misses_the_object_is_one_sentence(trees, settings):
     data = settings("DTUDatasetFinetune", trees / "dtu", scene="scan24", ref_view=23, factor=0.001)
     with pytest.raises(ValueError, match="the box misses the object"):
         DTUDatasetFinetune(data)
+
+
+def test_a_cube_before_or_behind_the_surface_is_one_sentence(trees, settings):
+    """Rays through the mask meet it, but what they show lies elsewhere."""
+    values = {"scene": "scan24", "ref_view": 23, "num_src_view": 2, "light_idx": 3}
+    item = DTUDataset(settings("DTUDataset", trees / "dtu", **values), training=False)[0]
+    geometry = ItemGeometry(
+        item["intrs"].numpy(), item["c2ws"].numpy(), np.zeros((3, 2), np.float32), item["scale_mat"].numpy(), 1.0
+    )
+    depth = item["depth_ref"].numpy()
+    check_cube_meets_depth(geometry, depth, "23")
+    check_cube_meets_depth(geometry, 0 * depth, "23")  # nothing is known
+    with pytest.raises(ValueError, match=r"the box misses the object: none of the \d+ points .* of view 23 shows"):
+        check_cube_meets_depth(geometry, np.where(depth > 0, depth + np.float32(3.0), 0), "23")
