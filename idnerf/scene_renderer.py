@@ -18,11 +18,12 @@ from common.datasets.loading import load_image
 from common.datasets.scene import Scene, View
 from common.renderer import Renderer, Rendering
 from idnerf.networks.encoder import REDUCTION
-from idnerf.networks.network import DEFAULT_CHUNK, IdNerf
+from idnerf.networks.network import IdNerf
 from idnerf.views import EncodedViews, SourceViews
 
 NEAREST = 2.125  # DTU's near bound in the units of training
 MOST_PIXELS = 960 * 640  # of a source picture: the larger of the paper's two sizes
+CHUNK = 4096
 
 
 class IdNerfRenderer(Renderer):
@@ -40,7 +41,7 @@ class IdNerfRenderer(Renderer):
         network: IdNerf,
         device: str | torch.device = "cpu",
         most_pixels: int = MOST_PIXELS,
-        chunk: int = DEFAULT_CHUNK,
+        chunk: int = CHUNK,
     ):
         self.network = network.to(device).eval()
         self.device = torch.device(device)
