@@ -17,6 +17,7 @@ from idnerf.trainer import train
 from tests.nested import assert_equal
 from tests.processes import free_port
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 SIZE = (64, 32)

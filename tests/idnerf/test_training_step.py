@@ -12,6 +12,7 @@ from idnerf.networks.network import build_network
 from idnerf.optimization import build_optimizer, build_scheduler, clip_encoder, learning_rates
 from idnerf.training_step import GuidedRendering, backward, train_step
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 OPTIM = {
     "lr_enc": 5e-5,
     "lr_dec": 5e-5,

@@ -4,6 +4,7 @@ import torch
 from idnerf.guidance.diffusion import encode_empty_prompt, load_unet, load_vae, picture_gradient
 from idnerf.guidance.distillation import Distillation
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 
 

@@ -9,6 +9,7 @@ from idnerf.guidance.distillation import Distillation
 from idnerf.guidance.prior import Guidance
 from idnerf.networks.latent_inference import LatentInference
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 STEPS = 100
 
