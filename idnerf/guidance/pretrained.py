@@ -163,21 +163,20 @@ def _find_on_hub(names: Sequence[str], parts: Sequence[str], files: Sequence[str
     from huggingface_hub import snapshot_download
 
     for name in names:
-        folder = _attempt(lambda name=name: snapshot_download(name, allow_patterns=list(files), local_files_only=True))
-        if isinstance(folder, Path) and not _lacking(folder, parts):
-            _LOGGER.info("%s, from the cache: %s", name, folder)
-            return folder
-    reasons = []
+        found = _attempt(lambda name=name: snapshot_download(name, allow_patterns=list(files), local_files_only=True))
+        if isinstance(found, Path) and not _lacking(found, parts):
+            _LOGGER.info("%s, from the cache: %s", name, found)
+            return found
     for name in names:
         _LOGGER.info("looking for %s on the Hub", name)
-        folder = _attempt(lambda name=name: snapshot_download(name, allow_patterns=list(files)))
-        if isinstance(folder, Path) and not _lacking(folder, parts):
-            _LOGGER.info("%s, downloaded: %s", name, folder)
-            return folder
-        reason = f"lacks {', '.join(_lacking(folder, parts))}" if isinstance(folder, Path) else folder
-        reasons.append(f"{name}: {reason}")
+        found = _attempt(lambda name=name: snapshot_download(name, allow_patterns=list(files)))
+        if isinstance(found, Path) and not _lacking(found, parts):
+            _LOGGER.info("%s, downloaded: %s", name, found)
+            return found
+        reason = f"it lacks {', '.join(_lacking(found, parts))}" if isinstance(found, Path) else found
+        _LOGGER.info("%s is not to be had: %s", name, reason)
     raise FileNotFoundError(
-        f"cannot find {what}: it is neither in the Hub's cache nor could it be downloaded ({'; '.join(reasons)});"
+        f"cannot find {what}: it is neither in the Hub's cache nor could {' or '.join(names)} be downloaded ({reason});"
         f" {advice}, {WITHOUT_PRIOR}"
     )
 
