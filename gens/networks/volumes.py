@@ -15,6 +15,8 @@ from common.cameras import scale_intrinsics
 from common.ops.grid_sample import grid_sample
 from common.ops.view_statistics import view_statistics
 
+SMALLEST = 1e-20
+
 Volumes = Sequence[Float[Tensor, "1 _ _ _ _"]]
 
 
@@ -84,7 +86,8 @@ def total_variation(volumes: Volumes, masks: Volumes | None = None) -> Float[Ten
             squares = squares + ((second - first).square() * both).sum()
             if axis == 2:
                 number = both.sum() + 1e-8
-        total = total + 0.5**level * torch.sqrt(squares / number)
+        # Where two views share no pair of a level's voxels, its slope is 0; that of the root is infinite.
+        total = total + 0.5**level * torch.sqrt((squares / number).clamp_min(SMALLEST))
     return total
 
 

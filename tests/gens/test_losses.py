@@ -59,6 +59,16 @@ def test_total_variation_is_that_of_the_reference(reference, deterministic):
     torch.testing.assert_close(total_variation(volumes), want["tv_unmasked"], rtol=1e-4, atol=0)
 
 
+def test_a_level_that_no_two_views_share_has_no_variation_and_no_slope():
+    volumes = [torch.rand(1, 2, 4, 4, 4, requires_grad=True) for _ in range(2)]
+    masks = [torch.ones(1, 1, 4, 4, 4), torch.zeros(1, 1, 4, 4, 4)]
+    both = total_variation(volumes, masks)
+    both.backward()
+    torch.testing.assert_close(both, total_variation(volumes[:1], masks[:1]))
+    assert volumes[0].grad.isfinite().all() and volumes[0].grad.any()
+    assert not volumes[1].grad.any()
+
+
 def test_one_source_is_not_enough():
     with pytest.raises(ValueError, match="got 1 source view"):
         dissimilarity(torch.zeros(1, 4, 121, 3), torch.zeros(1, 4, 121, 3))
