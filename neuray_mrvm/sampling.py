@@ -76,9 +76,14 @@ def view_intervals(
     x: Float[Tensor, "V R N"], spacing: Float[Tensor, "R N"]
 ) -> tuple[Float[Tensor, "V R N"], Float[Tensor, "V R N"]]:
     """Start and end of the samples as reference views see them: half the query's spacings around x."""
+    before, after = half_spacings(spacing)
+    return x - before, x + after
+
+
+def half_spacings(spacing: Float[Tensor, "R N"]) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
+    """How far a sample's interval reaches towards the query and away from it."""
     half = spacing / 2
-    before = torch.cat([half[:, :1], half[:, :-1]], dim=-1)
-    return x - before, x + half
+    return torch.cat([half[:, :1], half[:, :-1]], dim=-1), half
 
 
 def own_intervals(

@@ -27,8 +27,11 @@ def kernel(function: Callable) -> Callable:
     return njit(fastmath=_FAST, cache=True, nogil=True)(_original(function))
 
 
-def launch(function: Callable, count: int, *arguments: Tensor | int | float) -> None:
-    """Run a kernel over range(count), with as many threads as PyTorch uses. Tensors arrive as arrays."""
+def launch(function: Callable, count: int, *arguments: Tensor | tuple | int | float) -> None:
+    """Run a kernel over range(count), with as many threads as PyTorch uses. Tensors arrive as arrays.
+
+    A tuple holds arrays already.
+    """
     arrays = [each.detach().numpy() if isinstance(each, Tensor) else each for each in arguments]
     threads = max(1, min(torch.get_num_threads(), count))
     bounds = [count * part // threads for part in range(threads + 1)]

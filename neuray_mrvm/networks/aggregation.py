@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from common.models.mlp import PointwiseLinear
 from neuray_mrvm.networks.ray_attention import RayAttention, sample_encoding
 
 IMAGE_CHANNELS = 32
@@ -68,7 +67,7 @@ class Aggregation(nn.Module):
         super().__init__()
         self.agg_impl = ViewBlending(neuray_dim)
         self.prob_embed = nn.Sequential(
-            PointwiseLinear(ray_channels + 2, neuray_dim), nn.ReLU(), PointwiseLinear(neuray_dim, neuray_dim)
+            nn.Linear(ray_channels + 2, neuray_dim), nn.ReLU(), nn.Linear(neuray_dim, neuray_dim)
         )
 
     def forward(self, seen: SeenSamples, token_mask: Float[Tensor, "V R N 1"] | None = None) -> AggregatedSamples:
@@ -145,5 +144,5 @@ def _layers(*sizes: int) -> nn.Sequential:
     """Linear layers, each followed by ELU."""
     layers: list[nn.Module] = []
     for entering, leaving in itertools.pairwise(sizes):
-        layers += [PointwiseLinear(entering, leaving), nn.ELU()]
+        layers += [nn.Linear(entering, leaving), nn.ELU()]
     return nn.Sequential(*layers)

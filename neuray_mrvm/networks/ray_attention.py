@@ -5,8 +5,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.models.mlp import PointwiseLinear
-
 HEADS = 4
 
 
@@ -19,10 +17,10 @@ class RayAttention(nn.Module):
 
     def __init__(self, channels: int = 16):
         super().__init__()
-        self.w_qs = PointwiseLinear(channels, channels, bias=False)
-        self.w_ks = PointwiseLinear(channels, channels, bias=False)
-        self.w_vs = PointwiseLinear(channels, channels, bias=False)
-        self.fc = PointwiseLinear(channels, channels, bias=False)
+        self.w_qs = nn.Linear(channels, channels, bias=False)
+        self.w_ks = nn.Linear(channels, channels, bias=False)
+        self.w_vs = nn.Linear(channels, channels, bias=False)
+        self.fc = nn.Linear(channels, channels, bias=False)
         self.layer_norm = nn.LayerNorm(channels, eps=1e-6)
 
     def forward(self, t: Float[Tensor, "R N C"], may_ask: Bool[Tensor, "R N"]) -> Float[Tensor, "R N C"]:

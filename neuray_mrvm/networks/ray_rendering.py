@@ -5,6 +5,7 @@ the views' raw ray features come from. Attributes that own parameters have the r
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from neuray_mrvm import geometry, sampling
 from neuray_mrvm.networks.aggregation import Aggregation, SeenSamples
 from neuray_mrvm.networks.direct_rendering import SphericalFitter, direct_rendering
 from neuray_mrvm.networks.distribution_decoder import DistributionDecoder, HitProbability
+from neuray_mrvm.networks.folded_pass import FoldedPass, can_fold
 from neuray_mrvm.networks.image_encoder import ImageEncoder
 from neuray_mrvm.networks.masked_modeling import draw_token_mask
 from neuray_mrvm.networks.mrvm_heads import RAY_FEATURES, follow, projection_head, target_of
@@ -140,7 +142,12 @@ class RayNetwork(nn.Module):
     def encode_views(self, views: ViewBatch, raw_ray_feats: Float[Tensor, "V C _ _"]) -> PreparedViews:
         """Views with their maps, from raw ray features."""
         image_feats = self.image_encoder(views.imgs)
-        return PreparedViews(views, image_feats, self.vis_encoder(raw_ray_feats, image_feats))
+        ray_feats = self.vis_encoder(raw_ray_feats, image_feats)
+        if torch.is_grad_enabled():
+            return PreparedViews(views, image_feats, ray_feats)
+        # Laid out as the rays read them, once and not for every chunk.
+        maps = [each.contiguous(memory_format=torch.channels_last) for each in (views.imgs, image_feats, ray_feats)]
+        return PreparedViews(replace(views, imgs=maps[0]), *maps[1:])
 
     def render(
         self,
@@ -227,16 +234,19 @@ class RayNetwork(nn.Module):
         aggregation: Aggregation,
         mask: Float[Tensor, "V R N 1"] | None = None,
     ) -> RenderedPass:
-        spacing = sampling.spacings(sampling.inverse_depth(depth, depth_range))
-        projection, seen = observe(prepared, decoder, rays.points(depth), rays.to_camera(), spacing)
-        samples = aggregation(seen, mask)
+        spacing, direct = sampling.spacings(sampling.inverse_depth(depth, depth_range)), None
+        is_plain = mask is not None or self.settings.use_dr_prediction
+        if not is_plain and can_fold(decoder, aggregation, depth, *prepared[1:]):
+            samples, num_views = FoldedPass(*prepared, decoder, aggregation)(rays, depth, spacing)
+        else:
+            projection, seen = observe(prepared, decoder, rays.points(depth), rays.to_camera(), spacing)
+            samples, num_views = aggregation(seen, mask), seen.valid.sum(dim=0)
+            if self.settings.use_dr_prediction:
+                direct = self._direct_colors(projection, seen, rays, samples.colors)
         hit = weights_from_alpha(alpha_from_density(samples.density), floor=1e-10)
-        enough_views = seen.valid.sum(dim=0) > self.settings.ray_mask_view_num
+        enough_views = num_views > self.settings.ray_mask_view_num
         ray_mask = enough_views.sum(dim=-1) > self.settings.ray_mask_point_num
-        colors, direct = composite(hit, samples.colors), None
-        if self.settings.use_dr_prediction:
-            direct = self._direct_colors(projection, seen, rays, samples.colors)
-        return RenderedPass(depth, hit, colors, ray_mask, samples.feature, direct)
+        return RenderedPass(depth, hit, composite(hit, samples.colors), ray_mask, samples.feature, direct)
 
     def _direct_colors(
         self,

@@ -16,6 +16,11 @@ from torch.nn import functional
 from common.ops._backends import Backend, choose
 
 
+def has_kernel(*tensors: Tensor) -> bool:
+    """Whether compiled CPU kernels are what runs for such tensors."""
+    return choose("softplus_", "auto", tensors, ("numba",)) == "numba"
+
+
 @torch.no_grad()
 def softplus_(
     x: Float[Tensor, "P C"], beta: float, slope: Float[Tensor, "P C"] | None = None, backend: Backend = "auto"

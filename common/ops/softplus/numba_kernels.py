@@ -39,7 +39,7 @@ def _power_of_two(typing_context, exponent):
 
 
 @device_function
-def _exp_of_minus(x):
+def exp_of_minus(x):
     """exp(-|x|), at least 2^-30."""
     power = -abs(x) * _LOG2E
     power = power if power > _SMALLEST else _SMALLEST
@@ -50,7 +50,8 @@ def _exp_of_minus(x):
 
 
 @device_function
-def _log_of_one_plus(t):
+def log_of_one_plus(t):
+    """log(1 + t) for t from 0 to 1."""
     low = _L0 + t * (_L1 + t * (_L2 + t * _L3))
     return t * (low + (t * t) * (t * t) * (_L4 + t * (_L5 + t * (_L6 + t * _L7))))
 
@@ -62,7 +63,7 @@ def _softplus_kernel(start, stop, x, sharpness):
     for row in range(start, stop):
         for c in range(x.shape[1]):
             value = x[row, c]
-            x[row, c] = (value if value > _ZERO else _ZERO) + _log_of_one_plus(_exp_of_minus(value * beta)) * share
+            x[row, c] = (value if value > _ZERO else _ZERO) + log_of_one_plus(exp_of_minus(value * beta)) * share
 
 
 @kernel
@@ -72,9 +73,9 @@ def _softplus_slope_kernel(start, stop, x, slope, sharpness):
     for row in range(start, stop):
         for c in range(x.shape[1]):
             value = x[row, c]
-            t = _exp_of_minus(value * beta)
+            t = exp_of_minus(value * beta)
             slope[row, c] = np.divide(_ONE if value > _ZERO else t, _ONE + t)  # `/` would check for zero
-            x[row, c] = (value if value > _ZERO else _ZERO) + _log_of_one_plus(t) * share
+            x[row, c] = (value if value > _ZERO else _ZERO) + log_of_one_plus(t) * share
 
 
 def softplus(x: Tensor, beta: float, slope: Tensor | None) -> None:
