@@ -213,7 +213,7 @@ class RayNetwork(nn.Module):
         rays = geometry.query_rays(query, coords)
         depth_range = query.depth_range[0]
         depth = sampling.coarse_depths(depth_range, settings.depth_sample_num).expand(len(coords), -1)
-        coarse = self._pass(prepared, rays, depth, depth_range, self.dist_decoder, self.agg_net)
+        coarse = self.render_samples(prepared, rays, depth, depth_range, self.dist_decoder, self.agg_net)
         if not settings.use_hierarchical_sampling:
             return coarse, None, None
         u = self._fine_positions(depth, draws)
@@ -222,9 +222,9 @@ class RayNetwork(nn.Module):
         fine_depth, argsort = candidates.sort(dim=-1)
         mask = self._token_mask(prepared, fine_depth, draws)
         decoder, aggregation = self.fine_dist_decoder, self.fine_agg_net
-        return coarse, self._pass(prepared, rays, fine_depth, depth_range, decoder, aggregation, mask), argsort
+        return coarse, self.render_samples(prepared, rays, fine_depth, depth_range, decoder, aggregation, mask), argsort
 
-    def _pass(
+    def render_samples(
         self,
         prepared: PreparedViews,
         rays: geometry.QueryRays,
@@ -234,6 +234,17 @@ class RayNetwork(nn.Module):
         aggregation: Aggregation,
         mask: Float[Tensor, "V R N 1"] | None = None,
     ) -> RenderedPass:
+        """One pass over given samples.
+
+        Args:
+            prepared: The views to render from.
+            rays: Of the query.
+            depth: Of the samples, ascending.
+            depth_range: Of the query.
+            decoder: Of this pass.
+            aggregation: Of this pass.
+            mask: 1 where a token is masked.
+        """
         spacing, direct = sampling.spacings(sampling.inverse_depth(depth, depth_range)), None
         is_plain = mask is not None or self.settings.use_dr_prediction
         if not is_plain and can_fold(decoder, aggregation, depth, *prepared[1:]):
