@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from common.compositing import alpha_from_density, composite, weights_from_alpha
 from neuray_mrvm import geometry, sampling
@@ -165,7 +166,8 @@ class RayNetwork(nn.Module):
             return self.render_rays(prepared, query, coords, draws, own)
         with torch.no_grad():
             chunks = coords.split(self.settings.ray_batch_num, dim=1)
-            parts = [self.render_rays(prepared, query, chunk, draws, own) for chunk in chunks]
+            bar = tqdm(chunks, desc="rays", unit="chunk", leave=False, disable=None if len(chunks) > 1 else True)
+            parts = [self.render_rays(prepared, query, chunk, draws, own) for chunk in bar]
         return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
 
     def render_rays(
