@@ -23,6 +23,7 @@ MANY_TOKENS = 16
 # Scores are halved (the root of 4 channels), and in powers of 2 instead of e.
 _SCALE = np.float32(0.5 * 1.4426950408889634)
 _SMALLEST = np.float32(-126.0)
+_SAFE_POWER = np.float32(60.0)
 # ln(2)^n / n!
 _C1, _C2, _C3 = np.float32(0.693147180), np.float32(0.240226507), np.float32(0.0555041087)
 _C4, _C5, _C6 = np.float32(0.00961812911), np.float32(0.00133335581), np.float32(0.000154035304)
@@ -30,7 +31,7 @@ _C4, _C5, _C6 = np.float32(0.00961812911), np.float32(0.00133335581), np.float32
 
 @device_function
 def _power_of_2(x):
-    """2^x for x <= 0, to 2e-7 of the value: an exponent's bits times a polynomial on [-1/2, 1/2]."""
+    """2^x for x <= 100, to 2e-7 of the value: an exponent's bits times a polynomial on [-1/2, 1/2]."""
     x = max(x, _SMALLEST)
     k = np.floor(x + np.float32(0.5))
     r = x - k
@@ -180,31 +181,35 @@ def _largest(values, count, lanes):
 
 
 @device_function
+def _largest_norm(x, h, tokens):
+    """The largest length of a head's vectors."""
+    largest = np.float32(0)
+    for j in range(tokens):
+        square = x[h, j] * x[h, j] + x[h + 1, j] * x[h + 1, j] + x[h + 2, j] * x[h + 2, j] + x[h + 3, j] * x[h + 3, j]
+        largest = max(largest, square)
+    return np.sqrt(largest)
+
+
+@device_function
 def _attend_keys(q, k, v, is_asking, tokens, scores, lanes, out):
-    """One pass of all heads on one ray; the tables are `INNER, token`."""
+    """One pass of all heads on one ray; the tables are `INNER, token`.
+
+    No score is larger than the product of the lengths. Where that is small enough, no power of 2 leaves the range of
+    numbers, and the largest score need not be known first.
+    """
     for head in range(HEADS):
         h = head * HEAD_CHANNELS
         k0, k1, k2, k3 = k[h], k[h + 1], k[h + 2], k[h + 3]
         v0, v1, v2, v3 = v[h], v[h + 1], v[h + 2], v[h + 3]
-        m0 = m1 = m2 = m3 = np.float32(0)
-        for j in range(tokens):
-            m0 += v0[j]
-            m1 += v1[j]
-            m2 += v2[j]
-            m3 += v3[j]
+        longest = _largest_norm(k, h, tokens)
         for i in range(tokens):
-            if not is_asking[i]:
-                out[h, i], out[h + 1, i], out[h + 2, i], out[h + 3, i] = (
-                    m0 / tokens,
-                    m1 / tokens,
-                    m2 / tokens,
-                    m3 / tokens,
-                )
-                continue
             q0, q1, q2, q3 = _SCALE * q[h, i], _SCALE * q[h + 1, i], _SCALE * q[h + 2, i], _SCALE * q[h + 3, i]
+            if not is_asking[i]:
+                q0 = q1 = q2 = q3 = np.float32(0)
             for j in range(tokens):
                 scores[j] = q0 * k0[j] + q1 * k1[j] + q2 * k2[j] + q3 * k3[j]
-            top = _largest(scores, tokens, lanes)
+            is_safe = np.sqrt(q0 * q0 + q1 * q1 + q2 * q2 + q3 * q3) * longest < _SAFE_POWER
+            top = np.float32(0) if is_safe else _largest(scores, tokens, lanes)
             total = s0 = s1 = s2 = s3 = np.float32(0)
             for j in range(tokens):
                 weight = _power_of_2(scores[j] - top)
