@@ -6,7 +6,7 @@ put in, unless there is such a file. The result is a value that is passed down; 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,12 @@ _FLAT = {**TRAINER, **LOSSES, **NETWORK, **GENERALIZATION, **FINE_TUNING}
 _DATASETS = {"gen": GEN_DATASET, "ft": FT_DATASET}
 
 
-def load_config(cfg: str | Path) -> Config:
+def load_config(cfg: str | Path, overrides: Sequence[str] = ()) -> Config:
     """All settings of a file.
 
     Args:
         cfg: YAML file, looked up in the working directory and then in the method's folder.
+        overrides: KEY VALUE words that win over the file; a key inside a section is `section.key`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -57,7 +58,7 @@ def load_config(cfg: str | Path) -> Config:
         TypeError: A value of another kind.
     """
     content, where = _read(cfg)
-    return complete_config(content, where)
+    return complete_config(_overridden(content, overrides), where)
 
 
 def complete_config(settings: Mapping[str, Any], where: str = "the settings") -> Config:
@@ -136,6 +137,19 @@ def _read(cfg: str | Path) -> tuple[dict[str, Any], str]:
         if not content.get(key):
             raise ValueError(f"{path} has no setting {key!r}; every file needs one")
     return content, str(path)
+
+
+def _overridden(content: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    if len(words) % 2:
+        raise ValueError(f"settings come as KEY VALUE pairs, but {words[-1]!r} has no value")
+    whole = dict(content)
+    for key, value in zip(words[::2], words[1::2], strict=True):
+        section, _, name = key.rpartition(".")
+        if section:
+            whole[section] = {**(whole.get(section) or {}), name: value}
+        else:
+            whole[name] = value
+    return whole
 
 
 def _checked(settings: Any, known: Mapping[str, Any], where: str, prefix: str = "") -> dict[str, Any]:

@@ -90,7 +90,8 @@ class DepthFusion(Reconstruction):
         photographs = load_sources(scene, source_ids)
         views = [TargetView.from_camera(camera).with_at_most(self.settings.sweep_pixels) for camera in cameras]
         depths = [swept_depth(views[i], photographs, i, self.settings) for i in range(len(views))]
-        known = agreeing([DepthView(*pair) for pair in zip(views, depths, strict=True)], self.settings)
+        swept = [DepthView(*pair) for pair in zip(views, depths, strict=True)]
+        known = [agreeing(one, [other for other in swept if other is not one], self.settings) for one in swept]
         return fuse(known, box, self.resolution, self.settings.truncation)
 
 
@@ -106,12 +107,9 @@ def swept_depth(
     return cheapest_depth(semi_global(costs, settings.small_step, settings.large_step), disparities)
 
 
-def agreeing(views: Sequence[DepthView], settings: DepthFusionSettings) -> list[DepthView]:
-    """The depths on which enough other views agree."""
-    return [
-        DepthView(one.view, np.where(_is_confirmed(one, others, settings), one.depth, np.float32(np.nan)))
-        for one, others in ((one, [other for other in views if other is not one]) for one in views)
-    ]
+def agreeing(one: DepthView, others: Sequence[DepthView], settings: DepthFusionSettings) -> DepthView:
+    """The depths of a view on which enough others agree."""
+    return DepthView(one.view, np.where(_is_confirmed(one, others, settings), one.depth, np.float32(np.nan)))
 
 
 def _is_confirmed(
