@@ -12,7 +12,7 @@
       vec3 p = turn * position;
       float depth = lens.z - p.z, near = max(lens.z - lens.w, 0.01), far = lens.z + lens.w;
       gl_Position = vec4(lens.xy * p.xy, ((far + near) * depth - 2.0 * far * near) / (far - near), depth);
-      n = turn * normalize(normal);
+      n = turn * normalize(normal + vec3(0.0, 0.0, 1e-6));  // the sum of opposite faces may be 0
       c = color;
     }`;
   const FRAGMENT = `#version 300 es
@@ -111,8 +111,8 @@
       return Math.hypot(a.x - b.x, a.y - b.y);
     };
     canvas.addEventListener("pointerdown", (event) => {
-      canvas.setPointerCapture(event.pointerId);
       fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      canvas.setPointerCapture(event.pointerId);
     });
     canvas.addEventListener("pointermove", (event) => {
       const finger = fingers.get(event.pointerId);
