@@ -27,7 +27,7 @@ class SceneViews:
     Attributes:
         database: Where they come from.
         reference_ids, query_ids: Names in the database.
-        references: All reference views, padded, over the range of all of them; depth is 0 where unknown, if it is loaded.
+        references: All reference views, padded, over the range of all; depth is 0 where unknown, if it is loaded.
         settings: Of the config.
     """
 

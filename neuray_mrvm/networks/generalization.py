@@ -14,7 +14,6 @@ from neuray_mrvm.networks.depth_init import DepthInit
 from neuray_mrvm.networks.ray_rendering import PreparedViews, RandomDraws, RayNetwork
 from neuray_mrvm.view_batch import TrainingItem, ViewBatch
 
-
 _INIT_NETS = {"depth": DepthInit, "cost_volume": CostVolumeInit}
 
 
