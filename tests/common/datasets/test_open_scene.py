@@ -12,11 +12,26 @@ from common.datasets.writers.neus import write_neus
 from common.datasets.writers.transforms import write_transforms
 
 # Packagings that share a reader, by the name of their writer.
-SAME_READER = {"colmap_dense": "colmap", "dtu_full": "dtu", "dtu_gens": "dtu", "tanks": "mvsnet_folder"}
+SAME_READER = {
+    "colmap_dense": "colmap",
+    "dtu_full": "dtu",
+    "dtu_gens": "dtu",
+    "neuray_gso": "google_scanned_objects",
+    "neuray_llff_colmap": "llff_colmap",
+    "neuray_nerf_synthetic": "nerf_synthetic",
+    "neuray_real_estate": "real_estate",
+    "neuray_spaces": "spaces",
+    "tanks": "mvsnet_folder",
+}
 PLACES = {
     **dict.fromkeys(("dtu", "dtu_full", "dtu_gens", "dtu_original", "real_estate"), "."),
     "dtu_neuray_train": "dtu_train/scan1",
     "dtu_neuray_test": "dtu_test/scan1",
+    "neuray_gso": "google_scanned_objects/scan1",
+    "neuray_llff_colmap": "llff_colmap/scan1",
+    "neuray_nerf_synthetic": "nerf_synthetic/scan1",
+    "neuray_real_estate": "real_estate_dataset/train",
+    "neuray_spaces": "spaces_dataset/data/800/scan1",
     "real_iconic": "real_iconic_noface/scan1",
 }
 
