@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from idnerf.networks.network import IdNerf
     from idnerf.scene_renderer import IdNerfRenderer
 
-SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "idnerf.pth"
+# By number of source views. The second file has all but the encoder, which is that of the first.
+SHIPPED_WEIGHTS = {
+    3: Path(__file__).parent / "weights" / "idnerf.pth",
+    2: Path(__file__).parent / "weights" / "idnerf_two_views.pth",
+}
 SHIPPED_CONFIG = "synthetic"
 PAPER_CONFIG = "test"
 
@@ -33,7 +37,8 @@ def load(weights: str | Path | None = None, config: str | None = None, overrides
     """The network in eval mode, with exactly the state-dict names of the released program.
 
     Args:
-        weights: A checkpoint file; None takes the shipped weights; "random" initialises with seed 0.
+        weights: A checkpoint file; None takes the shipped weights, which exist for two and for three source views;
+            "random" initialises with seed 0.
         config: Name of a YAML file, `configs/<config>.yaml` in the working directory or in this package. None takes
             the one that the shipped weights were made with, for other weights the paper's.
         overrides: Words as on the command line, such as "--n_src_views=2".
@@ -56,13 +61,27 @@ def load(weights: str | Path | None = None, config: str | None = None, overrides
         network = build_network(opt).eval()
     if weights == "random":
         return network
-    path = Path(weights) if weights is not None else SHIPPED_WEIGHTS
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no ID-NeRF weights at {path}; give a checkpoint, or weights='random' for an untrained network"
-        )
-    load_weights(network, path, [child for child, _ in network.named_children()])
+    children = [child for child, _ in network.named_children()]
+    for path, parts in _files(weights, opt.n_src_views, children).items():
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"no ID-NeRF weights at {path}; give a checkpoint, or weights='random' for an untrained network"
+            )
+        load_weights(network, path, parts)
     return network
+
+
+def _files(weights: str | Path | None, num_views: int, children: Sequence[str]) -> dict[Path, Sequence[str]]:
+    """Which children of the network come from which file."""
+    if weights is not None:
+        return {Path(weights): children}
+    if num_views not in SHIPPED_WEIGHTS:
+        there = " and ".join(map(str, sorted(SHIPPED_WEIGHTS)))
+        raise FileNotFoundError(
+            f"weights are shipped for {there} source views, got n_src_views {num_views}; give a checkpoint"
+        )
+    own = [child for child in children if num_views == 3 or child != "feat_enc"]
+    return {SHIPPED_WEIGHTS[3]: ["feat_enc"], SHIPPED_WEIGHTS[num_views]: own}
 
 
 def renderer(

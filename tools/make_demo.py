@@ -2,6 +2,7 @@
 
     python tools/make_demo.py --output demo                              generated scenes
     python tools/make_demo.py --scene my_photos --output demo_photos     your own posed photographs, in any layout
+    python tools/make_demo.py --scene my_photos --methods gefu neuray idnerf
 
 The page is `index.html` in the output folder: one file that opens offline. `results.json` beside it has every number.
 """
@@ -9,7 +10,7 @@ The page is `index.html` in the output folder: one file that opens offline. `res
 import argparse
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from tqdm import tqdm
 
 import gefu
 import gens
+import idnerf
+import neuray_mrvm
 import xscale_nvs
 from common.baselines.depth_fusion import DepthFusion
 from common.baselines.nearest_view import NearestView
@@ -27,9 +30,9 @@ from common.baselines.painted_mesh import uv_texture, vertex_colors
 from common.baselines.plane_sweep_blending import PlaneSweepBlending
 from common.baselines.visual_hull import VisualHull
 from common.demo.blocks import Section, page_html
-from common.demo.compare import Contestant, compare
+from common.demo.compare import Comparison, Contestant, compare
 from common.demo.report import MethodSection, build_section, numbers
-from common.demo.scenes import NUM_SOURCES, DemoScene, generated_scene, generated_town, own_scene
+from common.demo.scenes import NUM_SOURCES, DemoScene, HeldOut, generated_scene, generated_town, own_scene
 from common.demo.surface_section import compare_surfaces, surface_numbers, surface_section
 from common.demo.surfaces import generated_surface
 from common.entry_point import run_command
@@ -40,15 +43,33 @@ from common.renderer import Renderer
 
 SEEDS = (1, 2)  # training uses seeds from 1000 on
 SIZE = (320, 256)
-PROTOCOL = find_protocol("standard")
+SMALL_SIZE, SMALL_HELD_OUT = (160, 128), (24, 44)  # for methods that were trained at this size and take longer
+METHODS = ("gefu", "neuray", "idnerf", "xscale", "gens")
+ON_PHOTOGRAPHS = METHODS[:3]
 TITLE = "Polyview demo"
 LEAD = "New views of generated scenes and of your own photographs, beside the photographs that were held out."
 FOOT = "One run of tools/make_demo.py made every number and picture of this page; results.json has the numbers."
+
+
+PROTOCOL = find_protocol("standard")
 GEFU_LEAD = (
     "GeFu (Liu et al., CVPR 2024) renders a new view in one forward pass: a coarse and a fine plane sweep over learned "
     "features give geometry, two decoders give colours, and both are fused by how well they fit the photographs.",
     "It is compared in the same run with two classical ways that need no training: the nearest photograph as it is, "
     "and a plane sweep with semi-global matching and visibility-aware blending.",
+)
+NEURAY_LEAD = (
+    "NeuRay (Liu et al., CVPR 2022) with mask-based pre-training (MRVM, Yang et al., ICLR 2024) gives every photograph "
+    "a map that tells, pixel by pixel, down to which depth it can be trusted, and blends photographs along each new "
+    "ray accordingly. The depth maps that it starts from are swept here from the same three photographs.",
+    "It is compared in the same run with the two classical ways of the first section, at the size of its training.",
+)
+IDNERF_LEAD = (
+    "ID-NeRF matches features of very few photographs, imagines a latent for what they do not show, which a diffusion "
+    "model can guide in training, and renders by a conditional radiance field. Rendering needs no diffusion model, and "
+    "these weights were trained without one.",
+    "It is compared in the same run with the two classical ways of the first section, given the same {number} "
+    "photographs.",
 )
 TOWN_SEED, TOWN_SIZE, TOWN_VIEWS = 2, (480, 270), 27  # settings were chosen on other towns
 XSCALE_CONFIG = "configs/small_scene.py"
@@ -79,29 +100,50 @@ BASELINES = (
     Contestant("plane_sweep", "Plane-sweep blending", PlaneSweepBlending, is_baseline=True),
     Contestant("nearest", "Nearest photograph", NearestView, is_baseline=True),
 )
+_LOGGER = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the page that the command line asks for."""
     options = _parse(arguments)
-    _check_weights(options.weights)
-    scenes = _scenes(options)
-    methods = _methods(options, scenes)
-    if options.scene is None:
-        methods.append(xscale_section(options.output / "data", options.frames))
-    sections = [build_section(method, options.output) for method in methods]
-    results = {method.key: numbers(method) for method in methods}
-    if options.scene is None and gens_is_ready():
-        section, results["gens"] = gens_section(options.output / "data")
+    if "gefu" in options.methods:
+        _check_weights(options.weights)
+    sections, results = [], {}
+    for section, found in _sections(options):
         sections.append(section)
+        results[section.key] = found
+    if not sections:
+        raise FileNotFoundError(f"nothing to show: no weights for {', '.join(options.methods)}")
     with atomic_path(options.output / "results.json") as path:
         path.write_text(json.dumps(results, indent=1), encoding="utf8")
     with atomic_path(options.output / "index.html") as path:
         path.write_text(page_html(TITLE, LEAD, sections, FOOT), encoding="utf8")
-    for method in methods:
-        for row in results[method.key]["contestants"]:
-            print(f"{row['name']:<24}{row['mean']['psnr']:6.2f} dB{row['seconds_per_view']:8.2f} s per view")
+    for section in sections:
+        _print_scores(section.title, results[section.key]["contestants"])
     print(f"open {options.output / 'index.html'}")
+
+
+def _sections(options: argparse.Namespace) -> Iterator[tuple[Section, dict[str, Any]]]:
+    """Every part of the page that was asked for and can be made, with its numbers."""
+    for method in _image_methods(options):
+        yield build_section(method, options.output), numbers(method)
+    if "gens" in options.methods and is_ready("GenS", gens.SHIPPED_WEIGHTS, "gens/confs/synthetic.conf"):
+        yield gens_section(options.output / "data")
+
+
+def _image_methods(options: argparse.Namespace) -> Iterator[MethodSection]:
+    if "gefu" in options.methods:
+        yield gefu_section(_scenes(options, SIZE), options.weights, options.frames > 0)
+    if "neuray" in options.methods:
+        recipe = f"neuray_mrvm/{neuray_mrvm.SHIPPED_CONFIG}"
+        if is_ready("NeuRay + MRVM", neuray_mrvm.SHIPPED_WEIGHTS, recipe):
+            yield neuray_section(_scenes(options, SMALL_SIZE))
+    if "idnerf" in options.methods:
+        for num_views, weights in idnerf.SHIPPED_WEIGHTS.items():
+            if is_ready(f"ID-NeRF with {num_views} photographs", weights, "idnerf/configs/synthetic.yaml"):
+                yield idnerf_section(_scenes(options, SMALL_SIZE), num_views)
+    if "xscale" in options.methods:
+        yield xscale_section(options.output / "data", options.frames)
 
 
 def _check_weights(weights: str | None) -> None:
@@ -114,25 +156,66 @@ def _check_weights(weights: str | None) -> None:
         )
 
 
-def _scenes(options: argparse.Namespace) -> list[DemoScene]:
+def _scenes(options: argparse.Namespace, size: tuple[int, int]) -> list[DemoScene]:
+    """The photographs that were given, or generated scenes of a size."""
     data = options.output / "data"
     if options.scene is not None:
         settings = {"layout": options.layout, "near_far": options.near_far, "num_held_out": options.views}
         scenes = [own_scene(options.scene, data, **settings)]
     else:
+        held_out = {"held_out": SMALL_HELD_OUT} if size == SMALL_SIZE else {}
         progress = tqdm(enumerate(options.seeds, 1), "Making scenes", total=len(options.seeds), unit="scene")
-        scenes = [generated_scene(data, seed, SIZE, title=f"Scene {number}") for number, seed in progress]
+        scenes = [generated_scene(data, seed, size, title=f"Scene {number}", **held_out) for number, seed in progress]
     return [replace(scene, frames_per_leg=options.frames // NUM_SOURCES) for scene in scenes]
 
 
-def _methods(options: argparse.Namespace, scenes: list[DemoScene]) -> list[MethodSection]:
-    """One entry per method that is ready."""
-    lpips, missing = _perceptual_metric()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    gefu_contestant = Contestant("gefu", "GeFu", partial(gefu.renderer, options.weights, device=device))
-    contestants = [gefu_contestant, *BASELINES]
-    found = compare(contestants, scenes, PROTOCOL, lpips=lpips, lpips_missing=missing, with_video=options.frames > 0)
-    return [MethodSection("gefu", "GeFu", GEFU_LEAD, found)]
+def is_ready(title: str, weights: Path, recipe: str) -> bool:
+    """Whether a method's shipped weights are there; one sentence in the log where they are not."""
+    if not weights.is_file():
+        _LOGGER.warning(
+            "the page has no section on %s: no weights at %s; make them with the commands in %s", title, weights, recipe
+        )
+    return weights.is_file()
+
+
+def gefu_section(scenes: Sequence[DemoScene], weights: str | None = None, with_video: bool = True) -> MethodSection:
+    """GeFu on scenes, each held-out view from its three nearest.
+
+    Args:
+        scenes: What to render.
+        weights: As `gefu.renderer` takes them.
+        with_video: Also render each scene's camera path.
+    """
+    build = partial(gefu.renderer, weights, device=_device())
+    return MethodSection("gefu", "GeFu", GEFU_LEAD, _compare(Contestant("gefu", "GeFu", build), scenes, with_video))
+
+
+def neuray_section(scenes: Sequence[DemoScene], weights: str | None = None) -> MethodSection:
+    """NeuRay on scenes; it is not told the depths that a scene has.
+
+    Args:
+        scenes: What to render.
+        weights: As `neuray_mrvm.renderer` takes them.
+    """
+    build = partial(neuray_mrvm.renderer, weights, neuray_mrvm.SHIPPED_CONFIG, device=_device(), use_scene_depth=False)
+    contestant = Contestant("neuray_mrvm", "NeuRay", build)
+    return MethodSection("neuray_mrvm", "NeuRay + MRVM", NEURAY_LEAD, _compare(contestant, scenes))
+
+
+def idnerf_section(scenes: Sequence[DemoScene], num_views: int, weights: str | None = None) -> MethodSection:
+    """ID-NeRF on scenes, each view from the nearest two or three photographs.
+
+    Args:
+        scenes: What to render.
+        num_views: Photographs that everybody is given.
+        weights: As `idnerf.renderer` takes them.
+    """
+    words = (f"--n_src_views={num_views}",)
+    build = partial(idnerf.renderer, weights, idnerf.SHIPPED_CONFIG, words, device=_device())
+    number = {2: "two", 3: "three"}[num_views]
+    found = _compare(Contestant("idnerf", "ID-NeRF", build), [_with_fewer(scene, num_views) for scene in scenes])
+    lead = [text.format(number=number) for text in IDNERF_LEAD]
+    return MethodSection(f"idnerf_{num_views}", f"ID-NeRF, {number} photographs", lead, found)
 
 
 def xscale_section(
@@ -165,18 +248,6 @@ def xscale_section(
     return MethodSection("xscale_nvs", "XScale-NVS", XSCALE_LEAD, found, closeups=2)
 
 
-def gens_is_ready() -> bool:
-    """Whether GenS's weights are there; one sentence in the log where they are not."""
-    is_ready = gens.SHIPPED_WEIGHTS.is_file()
-    if not is_ready:
-        logging.getLogger(__name__).warning(
-            "the page has no section on GenS: no weights at %s; make them with the commands in"
-            " gens/confs/synthetic.conf",
-            gens.SHIPPED_WEIGHTS,
-        )
-    return is_ready
-
-
 def gens_section(
     data: Path,
     build: Callable[[], Renderer] | None = None,
@@ -191,8 +262,7 @@ def gens_section(
         size: Width and height of the photographs.
         resolution: Points along a side of everybody's grid.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    build = build or partial(gens.renderer, device=device, mesh_resolution=resolution)
+    build = build or partial(gens.renderer, device=_device(), mesh_resolution=resolution)
     contestants = [
         Contestant("gens", "GenS", build),
         Contestant("hull", "Visual hull", partial(VisualHull, resolution), is_baseline=True),
@@ -203,11 +273,32 @@ def gens_section(
     return surface_section("gens", "GenS", GENS_LEAD, scenes, outcomes), surface_numbers(outcomes)
 
 
+def _compare(contestant: Contestant, scenes: Sequence[DemoScene], with_video: bool = False) -> Comparison:
+    lpips, missing = _perceptual_metric()
+    contestants = [contestant, *BASELINES]
+    return compare(contestants, scenes, PROTOCOL, lpips=lpips, lpips_missing=missing, with_video=with_video)
+
+
+def _with_fewer(scene: DemoScene, num_views: int) -> DemoScene:
+    return replace(scene, held_out=tuple(HeldOut(item.target, item.sources[:num_views]) for item in scene.held_out))
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def _perceptual_metric() -> tuple[Lpips | None, str | None]:
     try:
         return load_lpips("vgg"), None
     except FileNotFoundError as error:
         return None, str(error).rstrip(".")
+
+
+def _print_scores(title: str, contestants: Sequence[dict[str, Any]]) -> None:
+    print(title)
+    for row in contestants:
+        if "mean" in row and "psnr" in row["mean"]:
+            print(f"  {row['name']:<24}{row['mean']['psnr']:6.2f} dB{row['seconds_per_view']:8.2f} s per view")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -220,10 +311,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=36, help="of each video, a multiple of 3; 0 for none")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of the generated scenes")
     parser.add_argument(
+        "--methods", nargs="+", choices=METHODS, help="sections of the page; all by default, GeFu alone with --scene"
+    )
+    parser.add_argument(
         "--weights", help="GeFu checkpoint instead of the shipped one; 'random' for an untrained network"
     )
     options = parser.parse_args(arguments)
     options.near_far = options.near_far and tuple(options.near_far)
+    options.methods = options.methods or (METHODS if options.scene is None else ("gefu",))
+    unfit = [name for name in options.methods if options.scene is not None and name not in ON_PHOTOGRAPHS]
+    if unfit:
+        raise ValueError(
+            f"--methods {unfit[0]} shows a generated scene; with --scene choose among {', '.join(ON_PHOTOGRAPHS)}"
+        )
     return options
 
 

@@ -34,3 +34,15 @@ def test_a_file_without_a_network_is_refused(tmp_path):
     ):
         export_weights(tmp_path / "a.pth", tmp_path / "b.pth")
     assert not (tmp_path / "b.pth").exists()
+
+
+def test_single_parts_can_be_kept(tmp_path):
+    save_checkpoint(
+        tmp_path / "a.pth", {"model": network().state_dict(), "epoch": 3, "polyview": {"seed": 1}, "iter": 5}
+    )
+    export_weights(tmp_path / "a.pth", tmp_path / "b.pth", ["2"])
+    content = load_checkpoint(tmp_path / "b.pth")
+    assert set(content["model"]) == {"2.weight", "2.bias"}
+    assert set(content) == {"model", "epoch", "polyview"}
+    with pytest.raises(ValueError, match=r"a\.pth has no part '7' \(it has 0, 1, 2\)"):
+        export_weights(tmp_path / "a.pth", tmp_path / "b.pth", ["2", "7"])

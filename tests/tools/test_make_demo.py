@@ -7,6 +7,7 @@ import pytest
 from common.baselines.visual_hull import VisualHull
 from common.datasets.writers.transforms import write_transforms
 from common.demo.report import build_section, numbers
+from common.demo.scenes import own_scene
 from common.demo.surfaces import scored
 from common.entry_point import run_command
 from common.metrics.meshes import MESH_PROTOCOLS
@@ -71,13 +72,27 @@ def test_the_section_of_gens_compares_meshes_in_the_run(tmp_path, monkeypatch):
     assert html.count("<canvas") == 4 and "Chamfer distance" in html
 
 
-def test_without_weights_the_page_leaves_gens_out_and_says_so(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("gens.SHIPPED_WEIGHTS", tmp_path / "gens.ckpt")
-    assert not make_demo.gens_is_ready()
+def test_without_weights_the_page_leaves_a_method_out_and_says_so(tmp_path, caplog):
+    path = tmp_path / "gens.ckpt"
+    assert not make_demo.is_ready("GenS", path, "gens/confs/synthetic.conf")
     (record,) = caplog.records
-    assert record.message.startswith(f"the page has no section on GenS: no weights at {tmp_path}")
-    (tmp_path / "gens.ckpt").touch()
-    assert make_demo.gens_is_ready() and len(caplog.records) == 1
+    assert record.message.startswith(f"the page has no section on GenS: no weights at {path}; make them with")
+    path.touch()
+    assert make_demo.is_ready("GenS", path, "") and len(caplog.records) == 1
+
+
+@pytest.mark.slow
+def test_every_contestant_of_a_section_is_given_the_same_photographs(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_demo, "BASELINES", make_demo.BASELINES[1:])
+    write_transforms(tmp_path, make_scene("garden", num_views=5, size=(64, 64), same_focal=True))
+    scene = own_scene(tmp_path / "garden", tmp_path, near_far=(1.8, 5.0))
+    two = make_demo.idnerf_section([scene], 2, "random")
+    assert [len(item.sources) for item in two.comparison.scenes[0].held_out] == [2]
+    for section in (two, make_demo.neuray_section([scene], "random")):
+        ours, nearest = numbers(section)["contestants"]
+        assert nearest["name"] == "Nearest photograph"
+        assert ours["name"] in section.title and 0 < ours["mean"]["psnr"] < 40
+        assert section.title in build_section(section, tmp_path).html()
 
 
 @pytest.mark.parametrize(
@@ -85,6 +100,7 @@ def test_without_weights_the_page_leaves_gens_out_and_says_so(tmp_path, monkeypa
     [
         (["--weights", "missing.pth"], "no GeFu weights at missing.pth; they come with the repository, or train them"),
         (["--weights", "random", "--scene", "nowhere"], "no file or folder nowhere"),
+        (["--methods", "gens", "--scene", "nowhere"], "choose among gefu, neuray, idnerf"),
     ],
 )
 def test_wrong_input_ends_in_one_sentence_before_anything_is_made(options, sentence, tmp_path, capsys):
