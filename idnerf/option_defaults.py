@@ -84,6 +84,7 @@ SETTINGS: dict[str, Any] = {
     "parity": {
         "base": Setting("text", "ours"),
         "released_optimizer": Setting("switch"),
+        "released_guidance_sum": Setting("switch"),
         "released_ray_pictures": Setting("switch"),
         "released_tokens": Setting("switch"),
         "released_window": Setting("switch"),

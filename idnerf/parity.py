@@ -1,6 +1,8 @@
 """Where the released ID-NeRF behaves differently from what its paper describes, as switches.
 
     released_optimizer      the latent network is never optimised, so the prior guides nothing
+    released_guidance_sum   the prior's gradient belongs to a sum over the latent's values, so that it is thousands of
+                            times the colours' (ours: to their mean, as the loss of the colours is a mean)
     released_ray_pictures   ray pictures are built from world-to-camera OpenCV matrices, with the formula for
                             camera-to-world OpenGL ones, in the world of the data set (ours: in the first source's
                             frame, so that the world does not matter)

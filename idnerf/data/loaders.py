@@ -77,11 +77,11 @@ def build_dataset(opt: Config, section: str, split: str) -> DtuDataset | LlffDat
             f"{section}.root_dir: {error}; name the folder with --{section}.root_dir={without}"
         ) from None
     if settings.dataset_name == "dtu":
-        return DtuDataset(root, settings, split, opt.n_src_views, _scans(root, settings, split))
+        return DtuDataset(root, settings, split, opt.n_src_views, _scans(root, settings, split, section))
     return {"llff": LlffDataset, "colmap": ColmapDataset}[settings.dataset_name](root, settings, opt.n_src_views)
 
 
-def _scans(root: Path, settings: Config, split: str) -> Sequence[str]:
+def _scans(root: Path, settings: Config, split: str, section: str) -> Sequence[str]:
     """The scans of a split that are on disk, in the order of the list."""
     found = [folder.name.removesuffix("_train") for folder in (root / "Rectified").glob("*_train")]
     if settings.scan_list:
@@ -95,9 +95,12 @@ def _scans(root: Path, settings: Config, split: str) -> Sequence[str]:
     present = [scan for scan in wanted if scan in set(found)]
     if not present:
         some = f"{wanted[0]}_train" if wanted else "<scan>_train"
+        advice = "expected DTU as MVSNet ships it (dtu_training.rar)"
+        if found:
+            advice = f"the folder has other scans, which are asked for with --{section}.scan_list={min(found)}"
         raise FileNotFoundError(
-            f"no scan folder {root / 'Rectified' / some}, and none of the {len(wanted)} scans asked for; expected DTU"
-            " as MVSNet ships it (dtu_training.rar)"
+            f"{section}: no scan folder {root / 'Rectified' / some}, and none of the {len(wanted)} scans asked for;"
+            f" {advice}"
         )
     if len(present) < len(wanted):
         missing = [scan for scan in wanted if scan not in present]

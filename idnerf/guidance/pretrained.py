@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from idnerf.guidance.clip_weights import load_clip
-from idnerf.guidance.diffusion import encode_empty_prompt, load_unet
+from idnerf.guidance.diffusion import LATENT_CHANNELS, encode_empty_prompt, load_unet
 from idnerf.guidance.distillation import Distillation
 from idnerf.guidance.image_embedding import RememberingEncoder
 from idnerf.guidance.packages import WITHOUT_PRIOR, require_packages
 from idnerf.guidance.prior import Guidance
+from idnerf.parity import is_released
 
 DIFFUSION_MODELS = {  # the original first, then its mirrors
     "2.1": (
@@ -55,7 +56,7 @@ def build_guidance(opt: Any, device: torch.device, folder: Path | None = None) -
 
     Args:
         opt: Reads `guidance`, `hf_key`, `sd_version`, `clip_key`, `fp16`, `vram_O`, `t_range`, `guidance_scale`,
-            `lambda_guidance`, `guidance_clip`, `embedding_cache`.
+            `lambda_guidance`, `guidance_clip`, `embedding_cache`, `parity`.
         device: Where to compute.
         folder: Keeps embeddings of pictures where `embedding_cache` names no other; None for none.
 
@@ -77,7 +78,7 @@ def build_guidance(opt: Any, device: torch.device, folder: Path | None = None) -
         unet.alphas_cumprod,
         unet.size,
         float(opt.guidance_scale),
-        float(opt.lambda_guidance),
+        _weight(opt, unet.size),
         tuple(opt.t_range),
     )
     prompt = encode_empty_prompt(model)
@@ -137,6 +138,18 @@ def find_clip(clip_key: str | None) -> Path:
         return file
     advice = f"fetch it with 'hf download {CLIP_MODEL} --local-dir FOLDER' (1.7 GB) and add --clip_key=FOLDER"
     return _find_on_hub((CLIP_MODEL,), _CLIP_PARTS, _CLIP_PARTS, "CLIP", advice)
+
+
+def _weight(opt: Any, size: int) -> float:
+    """`lambda_guidance`, and unless as released the normalisation that it lacks there.
+
+    The formula is the gradient of a sum over the latent's values, but the loss of the colours is a mean over theirs.
+    Beside the sum, the colours are about a ten-thousandth of what the latent network sees, and it serves the prior
+    alone. Divided by the number of values both are of one order, and time steps keep the weights that the formula gives
+    them, which a `guidance_clip` would take away.
+    """
+    values = 1 if is_released(opt, "released_guidance_sum") else LATENT_CHANNELS * size**2
+    return float(opt.lambda_guidance) / values
 
 
 def _find_named(key: str, parts: Sequence[str], files: Sequence[str], option: str, what: str) -> Path:

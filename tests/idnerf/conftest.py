@@ -20,6 +20,7 @@ SHIPPED = {
     "parity": {
         "base": "released",
         "released_optimizer": None,
+        "released_guidance_sum": None,
         "released_ray_pictures": None,
         "released_tokens": None,
         "released_window": None,

@@ -117,11 +117,11 @@ def test_constructors_take_keys_of_their_own():
     ("words", "expected"),
     [
         ([], set()),
-        (["--parity=released"], {"optimizer", "ray_pictures", "tokens", "window", "video_latent"}),
+        (["--parity=released"], {"optimizer", "guidance_sum", "ray_pictures", "tokens", "window", "video_latent"}),
         (["--parity.released_window"], {"window"}),
         (
             ["--parity.base=released", "--parity.released_optimizer!"],
-            {"ray_pictures", "tokens", "window", "video_latent"},
+            {"guidance_sum", "ray_pictures", "tokens", "window", "video_latent"},
         ),
     ],
 )

@@ -229,6 +229,12 @@ def test_the_command_trains_validates_and_tests(measured_words, tmp_path):
     assert len(list((folder / "test" / "dtu").glob("ep1_it2_scan1_view00_*.jpg"))) == 1
 
 
+def test_a_run_without_data_to_test_on_is_not_tested(measured_words, tmp_path):
+    words = [word for word in measured_words(tmp_path, **ONE_STEP) if "data_test.dtu" not in word]
+    main([*words, "--data_test.dtu="])
+    assert (tmp_path / "run_seed3" / "models" / "ep1_it1.pth").is_file()
+
+
 def test_missing_test_data_is_said_before_training_begins(measured_words, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"data_test.dtu.root_dir: .*/nowhere.* --data_test.dtu.root_dir"):
         main(measured_words(tmp_path, **{"data_test.dtu.root_dir": "/nowhere"}))

@@ -181,7 +181,7 @@ def test_missing_scans_are_told(root, size, tmp_path, caplog):
     opt = options(root, size, "--data_val.scan_list=scan1,scan2")
     assert len(build_dataset(opt, "data_val", "val")) == 1
     assert "1 of 2 scans are not in" in caplog.text
-    with pytest.raises(FileNotFoundError, match="none of the 88 scans"):
+    with pytest.raises(FileNotFoundError, match=r"data_val: .* none of the 88 scans .* --data_val.scan_list=scan1$"):
         build_dataset(options(root, size, "--data_val.scan_list="), "data_val", "val")
     with pytest.raises(FileNotFoundError, match=r"data_val.root_dir: .*--data_val.root_dir"):
         build_dataset(load_options(["--yaml=train", "--data_val.root_dir=/no/such/place"]), "data_val", "val")

@@ -1,5 +1,6 @@
 import logging
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -25,7 +26,8 @@ OPTIONS = {
 
 
 def options(**changes):
-    return SimpleNamespace(**OPTIONS | changes)
+    parity = SimpleNamespace(base="ours", released_guidance_sum=None)
+    return SimpleNamespace(parity=parity, **OPTIONS | changes)
 
 
 @pytest.fixture
@@ -55,6 +57,16 @@ def test_folders_give_the_prior_of_a_model_with_any_text_width(small_model, clip
     assert gradient.shape == (1, 4, 64, 64) and gradient.abs().max() > 0
     (kept,) = tmp_path.iterdir()
     assert len(list(kept.glob("*.npy"))) == 6
+
+
+@pytest.mark.parametrize(("base", "values"), [("ours", 4 * 8 * 8), ("released", 1)])
+def test_the_priors_gradient_is_that_of_a_mean_unless_as_released(base, values, small_model, clip_folder):
+    opt = options(hf_key=str(small_model), clip_key=str(clip_folder), lambda_guidance=3)
+    opt.parity.base = base
+    guidance = build_guidance(opt, CPU)
+    formula = replace(guidance.distillation, weight=1.0)
+    inputs = torch.rand(1, 4, 64, 64), torch.rand(2, 6, 768), torch.tensor([500]), torch.randn(1, 4, 8, 8)
+    torch.testing.assert_close(guidance.gradient(*inputs), formula.gradient(*inputs) * 3 / values)
 
 
 def test_without_guidance_nothing_is_looked_for(monkeypatch):
