@@ -45,7 +45,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--pose_fn", help="for --pose_type file: camera path, .json or .npy")
     parser.add_argument("--rb", type=int, default=0, help="first view to render")
     parser.add_argument("--re", type=int, default=-1, help="the one after the last; -1 for all")
-    parser.add_argument("--render_type", default="gen", help="gen: network for any scene; ft: network of the scene")
+    parser.add_argument(
+        "--render_type", choices=("gen", "ft"), default="gen", help="gen: network for any scene; ft: that of the scene"
+    )
     parser.add_argument("--ray_num", type=_count, default=4096, help="rays at once; decides memory, not results")
     parser.add_argument("--depth", action="store_true", help="also write pictures of the depth")
     parser.add_argument("--base_data_dir", type=Path, default=Path("data"), help="folder of the data sets")

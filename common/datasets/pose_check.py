@@ -2,7 +2,8 @@
 
 Features that match between two photographs lie on each other's epipolar lines where the cameras are right, within about
 a pixel. The matches are judged first: only where some epipolar geometry explains most of them do they say anything
-about the cameras. A scene is refused where several pairs of views agree that its cameras are wrong.
+about the cameras. A scene is refused where most pairs of views agree that its cameras are wrong: not all, because
+cameras on a grid suit a pair or two by chance.
 """
 
 import dataclasses
@@ -40,7 +41,7 @@ def check_poses(scene: Scene, place: str = "") -> None:
         place: Where it comes from, for the error; its name if empty.
 
     Raises:
-        ValueError: At least two pairs of neighbouring views can be judged and all of them contradict their cameras.
+        ValueError: At least two pairs of neighbouring views can be judged and most of them contradict their cameras.
     """
     scene = scene.with_pixel_origin("center")
     pairs = _pairs(scene)
@@ -48,7 +49,7 @@ def check_poses(scene: Scene, place: str = "") -> None:
     found = [_distance(seen[first], seen[second]) for first, second in pairs]
     judged = [distance for distance in found if distance is not None]
     wrong = [distance for distance in judged if distance > LARGEST_DISTANCE]
-    if len(judged) >= FEWEST_PAIRS and len(wrong) == len(judged):
+    if len(judged) >= FEWEST_PAIRS and len(wrong) > len(judged) / 2:
         raise ValueError(
             f"the cameras of {place or scene.name} do not fit its pictures: matching features lie"
             f" {100 * float(np.median(wrong)):.0f} % of the picture's size off their epipolar lines in {len(wrong)} of"

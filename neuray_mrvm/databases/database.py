@@ -119,11 +119,15 @@ class Database:
         raise NotImplementedError(f"{type(self).__name__} does not say where depth maps lie")
 
     def cached_depth_path(self, view_id: str) -> Path:
-        """Where a depth map that we make goes: the same path in a cache folder of this data folder."""
+        """Where a depth map that we make goes: the same path in a cache folder of this data folder and this size.
+
+        Maps made from reduced pictures are coarse; they must not be taken for those of larger ones.
+        """
         resolved = self.data_dir.resolve()
         mark = hashlib.sha256(str(resolved).encode()).hexdigest()[:8]
         cache = Path(os.environ.get(CACHE_VARIABLE, CACHE_FOLDER)) / f"{resolved.name}-{mark}"
-        return cache / self.depth_path(view_id).relative_to(self.data_dir)
+        setting = self.name.split("/")[2:]
+        return cache.joinpath(*setting, self.depth_path(view_id).relative_to(self.data_dir))
 
     def find_depth(self, view_id: str) -> Path | None:
         """The file with the depth map, or None."""

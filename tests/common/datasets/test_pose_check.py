@@ -34,6 +34,14 @@ def test_cameras_of_another_scene_are_refused(scene):
         check_poses(moved(scene, poses[3:] + poses[:3]), place="room/high")
 
 
+def test_a_pair_that_fits_by_chance_does_not_save_the_others(scene, caplog):
+    poses = [view.world_to_cam for view in scene.views]
+    with pytest.raises(ValueError, match=r"off their epipolar lines in \d of \d pairs"):
+        check_poses(moved(scene, poses[:2] + poses[5:] + poses[2:5]))
+    check_poses(moved(scene, poses[:7] + poses[:1]))
+    assert "pairs of views contradict their cameras" in caplog.text
+
+
 def test_pictures_without_features_pass(scene, tmp_path):
     write_image(tmp_path / "blank.png", np.full((180, 240, 3), 128, np.uint8))
     blank = ImageFile(tmp_path / "blank.png", (240, 180))
