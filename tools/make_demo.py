@@ -32,7 +32,7 @@ from common.baselines.visual_hull import VisualHull
 from common.demo.blocks import Section, page_html
 from common.demo.compare import Comparison, Contestant, compare
 from common.demo.report import MethodSection, build_section, numbers
-from common.demo.scenes import NUM_SOURCES, DemoScene, HeldOut, generated_scene, generated_town, own_scene
+from common.demo.scenes import NUM_SOURCES, DemoScene, generated_scene, generated_town, own_scene
 from common.demo.surface_section import compare_surfaces, surface_numbers, surface_section
 from common.demo.surfaces import generated_surface
 from common.entry_point import run_command
@@ -213,7 +213,7 @@ def idnerf_section(scenes: Sequence[DemoScene], num_views: int, weights: str | N
     words = (f"--n_src_views={num_views}",)
     build = partial(idnerf.renderer, weights, idnerf.SHIPPED_CONFIG, words, device=_device())
     number = {2: "two", 3: "three"}[num_views]
-    found = _compare(Contestant("idnerf", "ID-NeRF", build), [_with_fewer(scene, num_views) for scene in scenes])
+    found = _compare(Contestant("idnerf", "ID-NeRF", build), [scene.with_fewer_sources(num_views) for scene in scenes])
     lead = [text.format(number=number) for text in IDNERF_LEAD]
     return MethodSection(f"idnerf_{num_views}", f"ID-NeRF, {number} photographs", lead, found)
 
@@ -277,10 +277,6 @@ def _compare(contestant: Contestant, scenes: Sequence[DemoScene], with_video: bo
     lpips, missing = _perceptual_metric()
     contestants = [contestant, *BASELINES]
     return compare(contestants, scenes, PROTOCOL, lpips=lpips, lpips_missing=missing, with_video=with_video)
-
-
-def _with_fewer(scene: DemoScene, num_views: int) -> DemoScene:
-    return replace(scene, held_out=tuple(HeldOut(item.target, item.sources[:num_views]) for item in scene.held_out))
 
 
 def _device() -> str:

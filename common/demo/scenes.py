@@ -68,6 +68,11 @@ class DemoScene:
         matrices = (torch.from_numpy(matrix).float() for matrix in (view.intrinsics, view.world_to_cam))
         return Camera(*matrices, height, width, view.near_far)
 
+    def with_fewer_sources(self, count: int) -> "DemoScene":
+        """The same, where each view is rendered from the `count` nearest of its sources."""
+        fewer = tuple(HeldOut(item.target, item.sources[:count]) for item in self.held_out)
+        return dataclasses.replace(self, held_out=fewer)
+
     def label(self, index: int) -> str:
         """What people call a view."""
         return self.scene.views[index].name

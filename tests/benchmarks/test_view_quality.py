@@ -1,6 +1,6 @@
 import numpy as np
 
-from benchmarks.gefu_quality import report
+from benchmarks.view_quality import report
 from common.baselines.nearest_view import NearestView
 from common.datasets.scene import Scene
 from common.demo.compare import Comparison, Contestant, Outcome, RenderedTarget, TargetScores

@@ -1,7 +1,8 @@
-"""GeFu against the classical baselines on generated scenes that nothing was trained or tuned on.
+"""Novel views against the classical baselines on generated scenes that nothing was trained or tuned on.
 
-    python benchmarks/gefu_quality.py --scenes 4 --views 2
-    python benchmarks/gefu_quality.py --scenes 4 --views 2 --weights trained_model/gefu/synthetic_pretrain/latest.pth
+    python benchmarks/view_quality.py --scenes 4 --views 2
+    python benchmarks/view_quality.py --scenes 4 --views 2 --weights trained_model/gefu/synthetic_pretrain/latest.pth
+    python benchmarks/view_quality.py --scenes 4 --views 2 --size 160 128 --method idnerf_2
 
 Prints PSNR per scene, means over all held-out views, depth errors, and the distance to the better baseline. Seeds from
 500 on are only used here: the demo has 1 and 2, the baselines were tuned on 900 to 999, training starts at 1000.
@@ -13,6 +14,8 @@ from functools import partial
 from pathlib import Path
 
 import gefu
+import idnerf
+import neuray_mrvm
 from common.baselines.nearest_view import NearestView
 from common.baselines.plane_sweep_blending import PlaneSweepBlending
 from common.demo.compare import Comparison, Contestant, Outcome, compare
@@ -21,6 +24,18 @@ from common.entry_point import run_command
 from common.metrics.protocols import find_protocol
 
 FIRST_SEED = 500
+METHODS = {
+    "gefu": ("GeFu", 3, partial(gefu.renderer)),
+    "neuray": ("NeuRay", 3, partial(neuray_mrvm.renderer, config=neuray_mrvm.SHIPPED_CONFIG, use_scene_depth=False)),
+    **{
+        f"idnerf_{number}": (
+            f"ID-NeRF, {number} views",
+            number,
+            partial(idnerf.renderer, config=idnerf.SHIPPED_CONFIG, overrides=(f"--n_src_views={number}",)),
+        )
+        for number in (2, 3)
+    },
+}
 CONTESTANTS = (
     Contestant("plane_sweep", "plane-sweep blending", PlaneSweepBlending, is_baseline=True),
     Contestant("nearest", "nearest photograph", NearestView, is_baseline=True),
@@ -31,11 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print the table."""
     options = _parse(arguments)
     width, height = options.size
+    title, num_sources, build = METHODS[options.method]
     scenes = [
-        generated_scene(options.folder, FIRST_SEED + number, (width, height), DTU_HELD_OUT[: options.views])
+        generated_scene(
+            options.folder, FIRST_SEED + number, (width, height), DTU_HELD_OUT[: options.views]
+        ).with_fewer_sources(num_sources)
         for number in range(options.scenes)
     ]
-    method = Contestant("gefu", "GeFu", partial(gefu.renderer, options.weights, device=options.device))
+    method = Contestant(options.method, title, partial(build, options.weights, device=options.device))
     print(report(compare([method, *CONTESTANTS], scenes, find_protocol("standard"))))
 
 
@@ -51,7 +69,8 @@ def report(comparison: Comparison) -> str:
     margin = method.mean("psnr") - max(baseline.mean("psnr") for baseline in baselines)
     count = sum(len(scene.held_out) for scene in comparison.scenes)
     lines.append(
-        f"over {count} held-out views of {len(names)} scenes: GeFu {margin:+.2f} dB against the better baseline"
+        f"over {count} held-out views of {len(names)} scenes: {method.contestant.title} {margin:+.2f} dB against the"
+        " better baseline"
     )
     return "\n".join(lines)
 
@@ -66,6 +85,7 @@ def _line(outcome: Outcome) -> str:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--method", choices=tuple(METHODS), default="gefu")
     parser.add_argument("--scenes", type=int, default=4, help="how many scenes")
     parser.add_argument(
         "--views", type=int, default=2, choices=range(1, len(DTU_HELD_OUT) + 1), help="held out of each"
