@@ -99,6 +99,20 @@ def load_options(arguments: Sequence[str]) -> Config:
     return opt
 
 
+def weights_file(opt: Config) -> Path:
+    """The file that `load` names.
+
+    Raises:
+        FileNotFoundError: There is none; a path is looked up in the working directory, then in this package.
+    """
+    try:
+        return resolve_input(opt.load, METHOD_FOLDER)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"load: {error}; name a checkpoint such as {opt.output_root}/RUN/models/latest.pth with --load=FILE"
+        ) from None
+
+
 def option_names() -> list[str]:
     """Dotted names of all options and sections."""
     return list(_names(SETTINGS))

@@ -18,14 +18,13 @@ import torch
 
 from common.distributed import barrier, distributed_run, is_main_process, launched_processes
 from common.entry_point import run_command
-from common.paths import resolve_input
 from common.reporting import configure_logging
 from common.seeding import seed_everything
 from common.settings import Config
 from idnerf.evaluator import Evaluator, describe_protocols
 from idnerf.model_checkpoints import find_latest, load_weights
 from idnerf.networks.network import IdNerf, build_network
-from idnerf.options import METHOD_FOLDER, load_options
+from idnerf.options import load_options, weights_file
 from idnerf.run_folder import agree_on_name, prepare_run_folder
 from idnerf.videos import save_videos
 
@@ -79,7 +78,7 @@ def find_weights(opt: Config) -> Path:
         FileNotFoundError: There is no such file or run.
     """
     if opt.load:
-        return resolve_input(opt.load, METHOD_FOLDER)
+        return weights_file(opt)
     if not opt.resume:
         raise ValueError("a test needs trained weights; add --load=FILE, or --resume --name=RUN for those of a run")
     latest = find_latest(opt.output_path)

@@ -47,7 +47,7 @@ from idnerf.optimization import (
     learning_rates,
     steps_every_iteration,
 )
-from idnerf.options import METHOD_FOLDER
+from idnerf.options import METHOD_FOLDER, weights_file
 from idnerf.parity import is_released
 from idnerf.run_folder import prepare_run_folder
 from idnerf.training_step import GuidedRendering, train_step
@@ -122,7 +122,7 @@ def begin(opt: Config, state: RunState, steps_per_epoch: int) -> None:
     if opt.resume:
         _LOGGER.warning("resume: there is no run in %s yet; starting a new one", opt.output_path)
     if opt.load:
-        load_weights(state.network, resolve_input(opt.load, METHOD_FOLDER), opt.load_parts)
+        load_weights(state.network, weights_file(opt), opt.load_parts)
     elif opt.encoder.pretrain_weight and not opt.resume:
         load_gmflow(state.network.feat_enc, _gmflow_file(opt), opt.encoder.num_transformer_layers)
 

@@ -157,6 +157,8 @@ def test_without_weights_nothing_is_tested(words, tmp_path):
         main(words())
     with pytest.raises(FileNotFoundError, match=r"no run with weights in .*run; name one"):
         main(words(resume=True))
+    with pytest.raises(FileNotFoundError, match=r"load: no file .*nothing.pth.* name a checkpoint .* --load=FILE"):
+        main(words(load="nothing.pth"))
     assert not list(tmp_path.glob("run/*"))
 
 
