@@ -13,6 +13,7 @@ import io
 import logging
 import os
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -37,6 +38,8 @@ _DAMAGE = (
     TypeError,
     ValueError,
 )
+# In PyTorch's message about unsafe content the rest is advice to load it all the same.
+_REFUSED = re.compile(r"(?:Unsupported|Trying to load)\b.*?(?=\.\s|\n|$)")
 _LOGGER = logging.getLogger(__name__)
 # What released checkpoints contain besides tensors: counters and settings. None of these runs code when it is built.
 _HARMLESS = [
@@ -188,7 +191,8 @@ def _read(path: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore")  # about the pickle protocol of foreign files
             content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except _DAMAGE as error:
-        reason = " ".join(str(error).split())[:200]
+        refused = _REFUSED.search(str(error))
+        reason = refused[0] if refused else " ".join(str(error).split())[:200]
         raise RuntimeError(f"checkpoint {path} is damaged or not a PyTorch file ({reason})") from error
     if not isinstance(content, dict):
         raise RuntimeError(f"expected a dictionary in checkpoint {path}, found a {type(content).__name__}")

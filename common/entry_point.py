@@ -41,5 +41,7 @@ def explain(error: BaseException) -> str:
         return f"no file {error.filename}; check the path"
     if isinstance(error, PermissionError):
         return f"not allowed to access {error.filename}; check its permissions or choose another folder"
+    if isinstance(error, NotADirectoryError | FileExistsError) and error.filename:
+        return f"cannot make the folder {error.filename}, because it or a part of it is a file; choose another folder"
     lines = str(error).strip().splitlines()
     return lines[0] if lines else f"{type(error).__name__} without a message; set POLYVIEW_TRACEBACK=1 and run again"

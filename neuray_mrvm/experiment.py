@@ -191,7 +191,10 @@ def first_ray_features(general: GeneralizationNetwork, views: SceneViews, kind: 
         kind: depth or cost_volume, what `general` computes them from.
     """
     numbers = tqdm(range(len(views.references)), desc="ray features", unit="view", disable=None)
-    return [general.init_net(*views.initial_views(number, kind), False)[:1].clone() for number in numbers]
+    init_net = general.init_net
+    if kind == "depth":
+        return [init_net.first(views.initial_views(number, kind)[0]) for number in numbers]
+    return [init_net(*views.initial_views(number, kind)) for number in numbers]
 
 
 def unchanged(item: TrainingItem) -> TrainingItem:

@@ -1,6 +1,7 @@
 """The flags of `run_training.py` and what they write into the settings of a file (spec 1)."""
 
 import argparse
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from neuray_mrvm.config import DEFAULT_CONFIG
 
 RAYS_PER_CHUNK = 4096  # whatever the file says
 _WEIGHTS = ("lambda_rgb", "lambda_consist", "lambda_depth")
+_LOGGER = logging.getLogger(__name__)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -41,6 +43,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def training_settings(cfg: Mapping[str, Any], args: argparse.Namespace) -> Config:
     """The settings of a run: those of the file with what the program and its flags decide."""
     is_pretraining = cfg["network"] == "neuray_gen" and args.pre_stageone
+    if is_pretraining and args.ft_load_path:
+        _LOGGER.warning("--pre_stageone begins with random weights; --ft_load_path %s is not read", args.ft_load_path)
     decided = {
         "stage": "pretrain" if is_pretraining else "ft",
         "ft_load_path": None if is_pretraining else args.ft_load_path,

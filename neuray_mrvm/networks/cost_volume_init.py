@@ -56,7 +56,7 @@ class CostVolumeInit(nn.Module):
             raise RuntimeError(
                 "training with init_net_type 'cost_volume' needs MVSNet's weights: put mvsnet_pl.ckpt, which is"
                 f" published with NeuRay's code, at {METHOD_FOLDER / WEIGHTS_FILE}, or start from a checkpoint of this"
-                " variant with --ft_load_path"
+                " variant with --ft_load_path, which --pre_stageone does not read"
             )
         probability, depth = self.depth_distribution(references, sources, training)
         normalised = inverse_depth(depth, references.depth_range[:, None, None]).clamp(0, 1)

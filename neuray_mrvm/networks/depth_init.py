@@ -35,6 +35,12 @@ class DepthInit(nn.Module):
         depth = normalised_depth(references)
         return view_by_view(self._describe, references.imgs, depth, depth_differences(references, depth))
 
+    def first(self, references: ViewBatch) -> Float[Tensor, "1 32 h w"]:
+        """What `forward` gives for the first view alone: the others are only compared with it, not described."""
+        depth = normalised_depth(references)
+        differences = depth_differences(references, depth)
+        return self._describe(references.imgs[:1], depth[:1], differences[:1])
+
     def _describe(
         self,
         pictures: Float[Tensor, "V 3 H W"],

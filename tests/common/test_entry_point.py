@@ -24,6 +24,15 @@ def test_a_missing_file_is_explained_with_its_path():
     assert "no file a/b.png" in explain(FileNotFoundError(errno.ENOENT, "No such file", "a/b.png"))
 
 
+def test_a_file_in_the_place_of_a_folder_is_explained(tmp_path):
+    file = tmp_path / "out.yaml"
+    file.write_text("a: 1\n", encoding="utf8")
+    for folder in (file, file / "render_test"):
+        with pytest.raises(OSError, match=r"File exists|Not a directory") as raised:
+            folder.mkdir(parents=True)
+        assert explain(raised.value).startswith(f"cannot make the folder {folder}, because it or a part of")
+
+
 def test_the_traceback_is_there_for_who_asks(monkeypatch):
     monkeypatch.setenv("POLYVIEW_TRACEBACK", "1")
 

@@ -191,11 +191,12 @@ def test_a_missing_kind_of_data_is_one_sentence(data, general, tmp_path):
         main(flags(data, tmp_path, general("depth", **words)))
 
 
-def test_the_flags_write_what_the_specification_says():
+def test_the_flags_write_what_the_specification_says(caplog):
     base = {"network": "neuray_gen", "name": "a", "stage_two_begin": 1, "total_step": 9, "seed": 0}
     words = ["--pre_stageone", "--ft_load_path", "x.pth", "--stage_two_begin", "20000", "--lambda_feat", "0.2"]
     pre = training_settings(base, parse_arguments(words))
     assert (pre.stage, pre.ft_load_path, pre.mask_ratio, pre.lambda_feat) == ("pretrain", None, 0.5, 0.2)
+    assert "--ft_load_path x.pth is not read" in caplog.text
     assert (pre.name, pre.stage_two_begin, pre.stage_two_warmup, pre.ray_batch_num) == ("a_pre", 20000, 3, 4096)
     ft = training_settings(base, parse_arguments(words[1:]))
     assert (ft.stage, ft.ft_load_path, ft.mask_ratio, ft.lambda_feat) == ("ft", "x.pth", 0.0, 0.0)

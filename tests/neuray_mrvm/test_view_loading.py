@@ -102,6 +102,8 @@ def test_depth_of_single_views_may_be_unknown_but_not_of_all(neuray_tree, tmp_pa
     assert bare.ids_with_depth() == ("train-r_3",)
     assert not load_views(bare, ["train-r_2"]).depth.any()
     assert_close(load_views(bare, ["train-r_3"]).depth[0, 0], torch.from_numpy(made))
+    other_size = database("nerf_synthetic/lego/black_400", tmp_path)
+    assert other_size.find_depth("train-r_3") is None  # maps of small pictures would be coarse for large ones
 
 
 def test_a_missing_depth_map_of_dtu_is_named(neuray_tree, tmp_path, monkeypatch):

@@ -38,6 +38,11 @@ def test_ray_features_are_those_of_the_reference(init_net, references, reference
             torch.testing.assert_close(init_net(references), want["ray_feats"], rtol=0, atol=5e-4)
 
 
+def test_the_first_view_alone_has_the_ray_features_that_it_has_among_all(init_net, references):
+    with torch.no_grad():
+        torch.testing.assert_close(init_net.first(references), init_net(references)[:1], rtol=0, atol=1e-5)
+
+
 def test_unknown_depth_counts_as_near_and_depth_beyond_far_as_far(references):
     depth = torch.zeros_like(references.depth)
     depth[..., 1::2] = 1e9
