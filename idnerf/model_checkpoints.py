@@ -143,8 +143,8 @@ def load_weights(network: nn.Module, path: str | Path, parts: Sequence[str] | No
     left = [child for child in children if child not in wanted]
     _LOGGER.info("loaded %s from %s", ", ".join(wanted), path)
     if left:
-        reason = "not asked for" if parts is not None else "not in the file"
-        _LOGGER.warning("%s: %s and left as before", ", ".join(left), reason)
+        level, reason = (logging.INFO, "not asked for") if parts is not None else (logging.WARNING, "not in the file")
+        _LOGGER.log(level, "%s: %s and left as before", ", ".join(left), reason)
     return content
 
 
