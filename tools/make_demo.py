@@ -305,7 +305,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--layout", help="layout of --scene, where it cannot be recognised")
     parser.add_argument("--near_far", type=float, nargs=2, metavar=("NEAR", "FAR"), help="depth bounds of --scene")
     parser.add_argument("--views", type=int, default=4, help="how many views of --scene to hold out")
-    parser.add_argument("--frames", type=int, default=36, help="of each video, a multiple of 3; 0 for none")
+    parser.add_argument("--frames", type=int, default=24, help="of each video, a multiple of 3; 0 for none")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of the generated scenes")
     parser.add_argument(
         "--methods", nargs="+", choices=METHODS, help="sections of the page; all by default, GeFu alone with --scene"
