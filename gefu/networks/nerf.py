@@ -8,10 +8,14 @@ Layers that act on a concatenation are evaluated in parts, W [a, b] = W_a a + W_
 once.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from common.models.mlp import PointwiseLinear, linear, linear_relu
 from gefu.networks.cost_reg_net import RayRegNet
@@ -21,6 +25,8 @@ AGGREGATED_CHANNELS = 16
 HIDDEN_CHANNELS = 64
 DIRECTION_CHANNELS = 4
 POINT_CHANNELS = HIDDEN_CHANNELS + VOXEL_CHANNELS + AGGREGATED_CHANNELS
+STRIP_SAMPLES = 1 << 17  # whose layers run together where a picture is rendered whole, as in training
+_T = TypeVar("_T")
 
 
 class ViewAggregator(nn.Module):
@@ -118,9 +124,24 @@ class SpatialViewAggregator(nn.Module):
     def forward(
         self, voxel_features: Float[Tensor, "B H W N 8"], view_vectors: Float[Tensor, "B S H W N C"]
     ) -> tuple[Float[Tensor, "B H W N 3"], Float[Tensor, "B H W N"], Float[Tensor, "B H W N 88"]]:
+        width, samples = voxel_features.shape[2:4]
+        rows = max(1, STRIP_SAMPLES // (width * samples))
+        views = view_vectors.split(rows, dim=2)
+        described = [
+            _recomputed(self._describe, *strip) for strip in zip(voxel_features.split(rows, 1), views, strict=True)
+        ]
+        hidden = torch.cat([hidden for hidden, _ in described], dim=1)
+        hidden = self.regnet(hidden.permute(0, 4, 3, 1, 2)).permute(0, 3, 4, 2, 1).split(rows, 1)
+        descriptors = [descriptor for _, descriptor in described]
+        parts = [_recomputed(self.decode, *strip) for strip in zip(hidden, descriptors, views, strict=True)]
+        rgb, density, features = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
+        return rgb, density, features
+
+    def _describe(
+        self, voxel_features: Float[Tensor, "B H W N 8"], view_vectors: Float[Tensor, "B S H W N C"]
+    ) -> tuple[Float[Tensor, "B H W N 64"], Float[Tensor, "B H W N 24"]]:
         descriptor = self.describe(voxel_features, view_vectors)
-        x = self.regnet(self.lr0(descriptor).permute(0, 4, 3, 1, 2)).permute(0, 3, 4, 2, 1)
-        return self.decode(x, descriptor, view_vectors)
+        return self.lr0(descriptor), descriptor
 
     def describe(
         self, voxel_features: Float[Tensor, "B H W N 8"], view_vectors: Float[Tensor, "B S H W N C"]
@@ -151,6 +172,16 @@ class SpatialViewAggregator(nn.Module):
         weight = torch.softmax(self.color[3](self.color[2](hidden)), dim=1)
         rgb = view_vectors[..., -DIRECTION_CHANNELS - 3 : -DIRECTION_CHANNELS]
         return (weight * rgb).sum(dim=1)
+
+
+def _recomputed(function: Callable[..., _T], *values: Tensor) -> _T:
+    """`function(*values)`; where gradients are needed, its insides are computed again for them instead of being kept.
+
+    They are what fills the memory in training: some 20 times what goes in and out.
+    """
+    if not torch.is_grad_enabled():
+        return function(*values)
+    return checkpoint(function, *values, use_reentrant=False, preserve_rng_state=False)
 
 
 def _initialise_linear(module: nn.Module) -> None:
