@@ -5,7 +5,8 @@
     python benchmarks/view_quality.py --scenes 4 --views 2 --size 160 128 --method idnerf_2
 
 Prints PSNR per scene, means over all held-out views, depth errors, and the distance to the better baseline. Seeds from
-500 on are only used here: the demo has 1 and 2, the baselines were tuned on 900 to 999, training starts at 1000.
+500 on are used here: the demo has 1 and 2, validation in training 600 to 602, the baselines were tuned on 900 to 999,
+training starts at 1000.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from common.metrics.protocols import find_protocol
 
 FIRST_SEED = 500
 METHODS = {
-    "gefu": ("GeFu", 3, partial(gefu.renderer)),
+    "gefu": ("GeFu", 3, gefu.renderer),
     "neuray": ("NeuRay", 3, partial(neuray_mrvm.renderer, config=neuray_mrvm.SHIPPED_CONFIG, use_scene_depth=False)),
     **{
         f"idnerf_{number}": (

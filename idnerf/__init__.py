@@ -80,7 +80,9 @@ def _files(weights: str | Path | None, num_views: int, children: Sequence[str]) 
         raise FileNotFoundError(
             f"weights are shipped for {there} source views, got n_src_views {num_views}; give a checkpoint"
         )
-    own = [child for child in children if num_views == 3 or child != "feat_enc"]
+    if num_views == 3:
+        return {SHIPPED_WEIGHTS[3]: children}
+    own = [child for child in children if child != "feat_enc"]
     return {SHIPPED_WEIGHTS[3]: ["feat_enc"], SHIPPED_WEIGHTS[num_views]: own}
 
 

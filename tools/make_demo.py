@@ -63,7 +63,7 @@ NEURAY_LEAD = (
     "a map that tells, pixel by pixel, down to which depth it can be trusted, and blends photographs along each new "
     "ray accordingly. The depth maps that it starts from are swept here from the same three photographs.",
     "It is compared in the same run with the two classical ways of the first section, at the size of its training. The "
-    "weights are an early state: an hour and a half of one CPU core.",
+    "weights are an early state: less than two hours of one CPU core.",
 )
 IDNERF_LEAD = (
     "ID-NeRF matches features of very few photographs, imagines a latent for what they do not show, which a diffusion "
