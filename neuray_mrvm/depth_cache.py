@@ -49,6 +49,7 @@ def make_depth_cache(
     place: Callable[[str], Path] | None = None,
     overwrite: bool = False,
     colmap: str = "colmap",
+    num_neighbors: int = ViewDepthSettings.num_neighbors,
 ) -> tuple[str, list[Path]]:
     """Write the depth maps that views lack.
 
@@ -58,6 +59,8 @@ def make_depth_cache(
         place: Where the map of a view goes; None takes the cache folder.
         overwrite: Make maps again that are there.
         colmap: Program for dense stereo, where pycolmap has no CUDA.
+        num_neighbors: Views that the plane sweep compares each one with; with few, the maps are as incomplete and
+            uncertain as those of scenes that have only few photographs.
 
     Returns:
         `SWEEP` or `STEREO`, and the files that were written; none where all maps are there.
@@ -80,7 +83,7 @@ def make_depth_cache(
         model, names = sparse_model(database, ids, Path(folder))
         bounds = point_bounds(database, ids, read_colmap_model(model).points.xyz)
         if program is None:
-            depths = _swept(database, ids, bounds)
+            depths = _swept(database, ids, bounds, num_neighbors)
         else:
             maps = dense_stereo(program, Path(folder) / "images", model, Path(folder))
             depths = {view_id: read_colmap_array(maps / f"{names[view_id]}.geometric.bin") for view_id in ids}
@@ -132,9 +135,11 @@ def point_bounds(database: Database, ids: Sequence[str], points: Float[np.ndarra
     return found
 
 
-def _swept(database: Database, ids: Sequence[str], bounds: Mapping[str, Bounds]) -> dict[str, Float[np.ndarray, "_ _"]]:
+def _swept(
+    database: Database, ids: Sequence[str], bounds: Mapping[str, Bounds], num_neighbors: int
+) -> dict[str, Float[np.ndarray, "_ _"]]:
     """Maps at the size of the sweep; databases bring them to the size of their pictures."""
-    settings = ViewDepthSettings()
+    settings = ViewDepthSettings(num_neighbors)
     photographs = [_photograph(database, view_id, settings.sweep.sweep_pixels) for view_id in ids]
     return dict(zip(ids, view_depths(photographs, [bounds[view_id] for view_id in ids], settings), strict=True))
 

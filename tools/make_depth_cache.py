@@ -25,13 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--base_data_dir", type=Path, default=Path("data"), help="folder of the data sets")
     parser.add_argument("--all_views", action="store_true", help="also of views that are only tested on")
     parser.add_argument("--overwrite", action="store_true", help="make maps again that are there")
+    parser.add_argument("--neighbors", type=int, default=4, help="views that a sweep compares each one with")
     parser.add_argument("--colmap_path", default="colmap", help="program with CUDA, used where pycolmap has none")
     args = parser.parse_args(arguments)
     configure_logging()
     for name in args.database_name:
         found = database(name, args.base_data_dir)
         ids = [view_id for view_id in found.ids if found.has_image(view_id)] if args.all_views else None
-        method, files = make_depth_cache(found, ids, overwrite=args.overwrite, colmap=args.colmap_path)
+        method, files = make_depth_cache(found, ids, None, args.overwrite, args.colmap_path, args.neighbors)
         if files:
             print(f"{name}: {len(files)} depth maps by {method} in {files[0].parent}")
         else:
