@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from common.measuring import peak_memory, run_isolated
+from common.memory import keep_freed_memory
 from common.ops.hash_grid import HashGrid, HashGridLayout, hash_encode
 from common.sparse_adam import SparseAdam
 
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12, help="training steps; the first are not counted")
     parser.add_argument("--step-log2", type=int, default=22, help="log2 of the table of the training step")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as the method does; without it all results' memory comes from the system again and again
     load = os.getloadavg()[0]
     print(f"{torch.get_num_threads()} threads, load average {load:.1f} at the start (the machine is idle at 0)")
     for name, x in (("a cube", torch.rand(arguments.points, 3)), ("a surface", surface_points(arguments.points, 0))):

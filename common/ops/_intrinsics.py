@@ -27,23 +27,81 @@ def prefetch(typing_context, array, index):
 
 
 @intrinsic
-def add_scaled_8(typing_context, y, first_y, x, first_x, factor):
-    """`y[first_y : first_y + 8] += factor * x[first_x : first_x + 8]`, one-dimensional float32 arrays."""
+def prefetch_rows_8(typing_context, table, origin, width, entries, first, stride):
+    """Elements `origin + width entries[first + k stride]`, k below 8, of `table` will be read soon; as `prefetch`."""
 
     def generate(context, builder, signature, arguments):
-        vector = ir.VectorType(ir.FloatType(), 8)
-        target, source = (
-            builder.bitcast(_address(context, builder, signature, arguments, place), vector.as_pointer())
-            for place in (0, 2)
-        )
-        empty = ir.Constant(vector, ir.Undefined)
-        lane = builder.insert_element(empty, arguments[4], ir.Constant(ir.IntType(32), 0))
-        factors = builder.shuffle_vector(lane, empty, ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8))
-        product = builder.fmul(factors, builder.load(source, align=4), flags=("contract",))
-        builder.store(builder.fadd(builder.load(target, align=4), product, flags=("contract",)), target, align=4)
+        index, number = ir.IntType(64), ir.IntType(32)
+        rows = _address(context, builder, signature, arguments, 0)
+        shape = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [ir.IntType(8).as_pointer()], shape)
+        for k in range(8):
+            place = builder.add(arguments[4], builder.mul(arguments[5], index(k)))
+            entry = builder.load(_element(context, builder, signature, arguments, 3, place))
+            row = builder.gep(rows, [builder.mul(builder.zext(entry, index), arguments[2])])
+            address = builder.bitcast(row, ir.IntType(8).as_pointer())
+            builder.call(function, [address, number(_READ), number(_KEEP_IN_ALL_CACHES), number(_DATA)])
         return context.get_dummy_value()
 
-    return types.void(y, types.int64, x, types.int64, types.float32), generate
+    whole = types.int64
+    return types.void(table, whole, whole, entries, whole, whole), generate
+
+
+@intrinsic
+def weighted_sum_8(typing_context, table, origin, entries, weights, first, stride, y, first_y):
+    """`y[first_y : first_y + 8] = sum_k weights[first + k stride] * (row origin + entries[first + k stride] of table)`.
+
+    k below 8; rows are 8 numbers; one-dimensional arrays, float32, `entries` uint32. The sums stay in registers.
+    """
+
+    def generate(context, builder, signature, arguments):
+        vector, index = ir.VectorType(ir.FloatType(), 8), ir.IntType(64)
+        rows, target = (
+            builder.bitcast(_address(context, builder, signature, arguments, place), vector.as_pointer())
+            for place in (0, 6)
+        )
+        sums = [None, None]  # two, so that one addition need not wait for the other
+        for k in range(8):
+            place = builder.add(arguments[4], builder.mul(arguments[5], index(k)))
+            entry = builder.load(_element(context, builder, signature, arguments, 2, place))
+            factor = builder.load(_element(context, builder, signature, arguments, 3, place))
+            row = builder.load(builder.gep(rows, [builder.zext(entry, index)]), align=4)
+            product = builder.fmul(_spread(builder, factor, 8), row, flags=("contract",))
+            before = sums[k % 2]
+            sums[k % 2] = product if before is None else builder.fadd(before, product, flags=("contract",))
+        builder.store(builder.fadd(*sums), target, align=4)
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(table, whole, entries, weights, whole, whole, y, whole), generate
+
+
+@intrinsic
+def scatter_scaled_8(typing_context, table, origin, entries, weights, first, stride, x, first_x):
+    """`row origin + entries[first + k stride] of table += weights[first + k stride] * x[first_x : first_x + 8]`.
+
+    As `weighted_sum_8`, the other way round.
+    """
+
+    def generate(context, builder, signature, arguments):
+        vector, index = ir.VectorType(ir.FloatType(), 8), ir.IntType(64)
+        rows, source = (
+            builder.bitcast(_address(context, builder, signature, arguments, place), vector.as_pointer())
+            for place in (0, 6)
+        )
+        values = builder.load(source, align=4)
+        for k in range(8):
+            place = builder.add(arguments[4], builder.mul(arguments[5], index(k)))
+            entry = builder.load(_element(context, builder, signature, arguments, 2, place))
+            factor = builder.load(_element(context, builder, signature, arguments, 3, place))
+            row = builder.gep(rows, [builder.zext(entry, index)])
+            product = builder.fmul(_spread(builder, factor, 8), values, flags=("contract",))
+            total = builder.fadd(builder.load(row, align=4), product, flags=("contract",))
+            builder.store(total, row, align=4)
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(table, whole, entries, weights, whole, whole, x, whole), generate
 
 
 @intrinsic
@@ -71,10 +129,7 @@ def dense_block(typing_context, weight, place, inputs, x, first_x, y, first_y, s
 
         def spread(number, j):
             row = builder.add(builder.mul(number, index(outputs)), index(j))
-            lane = builder.load(builder.gep(weights, [row]))
-            empty = ir.Constant(vector, ir.Undefined)
-            lane = builder.insert_element(empty, lane, ir.IntType(32)(0))
-            return builder.shuffle_vector(lane, empty, ir.Constant(ir.VectorType(ir.IntType(32), 16), [0] * 16))
+            return _spread(builder, builder.load(builder.gep(weights, [row])), 16)
 
         def lanes(pointer, row):
             address = builder.gep(pointer, [builder.mul(row, stride)])
@@ -103,6 +158,21 @@ def dense_block(typing_context, weight, place, inputs, x, first_x, y, first_y, s
 
     whole = types.int64
     return types.void(weight, whole, whole, x, whole, y, whole, whole), generate
+
+
+def _spread(builder, number, count):
+    """A vector of `count` times the same number."""
+    vector = ir.VectorType(number.type, count)
+    empty = ir.Constant(vector, ir.Undefined)
+    lane = builder.insert_element(empty, number, ir.IntType(32)(0))
+    return builder.shuffle_vector(lane, empty, ir.Constant(ir.VectorType(ir.IntType(32), count), [0] * count))
+
+
+def _element(context, builder, signature, arguments, place, index):
+    """Address of an element of the array that is the argument `place`."""
+    kind = signature.args[place]
+    array = context.make_array(kind)(context, builder, arguments[place])
+    return cgutils.get_item_pointer(context, builder, kind, array, [index], wraparound=False)
 
 
 def _address(context, builder, signature, arguments, place):

@@ -1,7 +1,6 @@
 """The public op: which back-end encodes, and how gradients travel."""
 
 import importlib
-from contextlib import nullcontext
 from types import ModuleType
 from typing import Literal, get_args
 
@@ -96,12 +95,13 @@ class _Encode(torch.autograd.Function):
         grad_x = ctx.kernels.backward_points(x, grad, parameters, ctx.layout, smooth) if needs_x else None
         gradient, grad_parameters = ctx.gradient, None
         if needs_parameters:
-            grad_parameters = torch.zeros_like(parameters) if gradient is None else gradient.values
-            with nullcontext() if gradient is None else gradient.lock:
+            if gradient is None:
+                grad_parameters = torch.zeros_like(parameters)
                 ctx.kernels.backward_table(x, grad, ctx.layout, smooth, grad_parameters)
-                if gradient is not None:
-                    ctx.kernels.mark(x, ctx.layout, gradient.is_touched)
-                    gradient.is_empty, grad_parameters = False, None
+            else:
+                with gradient.lock:
+                    ctx.kernels.backward_table(x, grad, ctx.layout, smooth, gradient.values, gradient.is_touched)
+                    gradient.is_empty = False
         return grad_x, grad_parameters, None, None, None, None
 
 

@@ -1,7 +1,8 @@
 """CPU kernels of the hash encoding of points with three coordinates, float32.
 
-A level's table is far larger than a core's cache, so a kernel first computes where a block of points will read and asks
-for that memory, then reads it. Levels are outermost over a few hundred points: their features stay in the cache.
+A level's table is far larger than a core's cache, so a kernel computes where a block of points will read and asks for
+that memory, and while it is on its way works on the block before. Levels are outermost over a few hundred points: their
+features stay in the cache.
 
 `levels` is the int64 table `L 3` of offset, size (entries) and resolution; corner k of a cell has the bits (x, y, z).
 """
@@ -12,13 +13,14 @@ from torch import Tensor
 
 from common.block_gradient import BLOCK as GRADIENT_BLOCK
 from common.ops._compile import device_function, kernel, launch
-from common.ops._intrinsics import add_scaled_8, prefetch
+from common.ops._intrinsics import prefetch_rows_8, scatter_scaled_8, weighted_sum_8
 from common.ops.hash_grid.layout import HashGridLayout
 from common.ops.hash_grid.reference import PRIMES
 
-BLOCK = 64  # points whose reads are under way at once
+BLOCK = 32  # points whose reads are under way at once
 CHUNK = 512  # points encoded level by level
 CORNERS = 8
+SLOT = CORNERS * BLOCK
 _PRIME_Y, _PRIME_Z = PRIMES[1:]
 
 
@@ -29,10 +31,21 @@ def forward(x: Tensor, parameters: Tensor, layout: HashGridLayout, smooth: bool)
     return features
 
 
-def backward_table(x: Tensor, grad: Tensor, layout: HashGridLayout, smooth: bool, grad_parameters: Tensor) -> None:
-    """Add the gradient of the parameters. A level has one thread: no two threads write to the same place."""
+def backward_table(
+    x: Tensor,
+    grad: Tensor,
+    layout: HashGridLayout,
+    smooth: bool,
+    grad_parameters: Tensor,
+    is_touched: Tensor | None = None,
+) -> None:
+    """Add the gradient of the parameters, and set the flag of every group of 8 that is added to.
+
+    A level has one thread: no two threads write to the same place.
+    """
     parts = min(torch.get_num_threads(), layout.n_levels)
-    launch(_backward_table_kernel, parts, parts, x, grad.view(-1), *_sizes(layout), smooth, grad_parameters)
+    flags = torch.empty(0, dtype=torch.uint8) if is_touched is None else is_touched
+    launch(_backward_table_kernel, parts, parts, x, grad.view(-1), *_sizes(layout), smooth, grad_parameters, flags)
 
 
 def backward_points(x: Tensor, grad: Tensor, parameters: Tensor, layout: HashGridLayout, smooth: bool) -> Tensor:
@@ -101,67 +114,119 @@ def _indices(cell, count, level, index):
 
 
 @device_function
-def _prefetch_entries(table, start, features, index, count):
-    for j in range(count):
-        for k in range(CORNERS):
-            prefetch(table, start + np.int64(index[k, j]) * features)
+def _num_blocks(chunk, end, levels):
+    return (end - chunk + BLOCK - 1) // BLOCK * len(levels)
 
 
 @device_function
-def _add_scaled(y, first_y, x, first_x, factor, count):
-    if count == 8:
-        add_scaled_8(y, first_y, x, first_x, factor)
-    else:
-        for c in range(count):
-            y[first_y + c] += factor * x[first_x + c]
+def _prepare(number, chunk, end, x, levels, scales, smooth, cell, axis, index, weight):
+    """Find the entries and weights of the `number`-th block of a chunk; its level, first point and number of points.
+
+    Behind the last block there are no points.
+    """
+    blocks = (end - chunk + BLOCK - 1) // BLOCK
+    level, first = number // blocks, chunk + number % blocks * BLOCK
+    if level == len(levels):
+        return level - 1, first, 0
+    count = min(BLOCK, end - first)
+    _weights(x, first, count, scales[level], smooth, cell, axis, weight)
+    _indices(cell, count, levels[level], index)
+    return level, first, count
+
+
+@device_function
+def _sum_entries(table, origin, features, index, weight, at, out, place):
+    """As `weighted_sum_8`, for any number of features."""
+    for c in range(features):
+        total = np.float32(0)
+        for k in range(CORNERS):
+            entry = origin + np.int64(index[at + k * BLOCK]) * features
+            total += weight[at + k * BLOCK] * table[entry + c]
+        out[place + c] = total
+
+
+@device_function
+def _add_to_entries(table, origin, features, index, weight, at, grad, place):
+    """As `scatter_scaled_8`, for any number of features."""
+    for k in range(CORNERS):
+        entry = origin + np.int64(index[at + k * BLOCK]) * features
+        for c in range(features):
+            table[entry + c] += weight[at + k * BLOCK] * grad[place + c]
+
+
+@device_function
+def _flag_entries(flags, origin, features, index, count):
+    for k in range(CORNERS):
+        for j in range(count):
+            flags[(origin + np.int64(index[k, j]) * features) // GRADIENT_BLOCK] = 1
 
 
 @kernel
 def _forward_kernel(start, stop, x, table, levels, scales, features, smooth, out):
     """Features `N*L*F`, for a range of points."""
-    cell, index = np.empty((3, BLOCK), np.uint32), np.empty((CORNERS, BLOCK), np.uint32)
-    axis, weight = np.empty((2, 3, BLOCK), np.float32), np.empty((CORNERS, BLOCK), np.float32)
-    total, width = np.empty(BLOCK * features, np.float32), features * len(levels)
+    cell, axis = np.empty((3, BLOCK), np.uint32), np.empty((2, 3, BLOCK), np.float32)
+    slot_index, slot_weight = np.empty((2, CORNERS, BLOCK), np.uint32), np.empty((2, CORNERS, BLOCK), np.float32)
+    index, weight, width = slot_index.reshape(-1), slot_weight.reshape(-1), features * len(levels)
     for chunk in range(start, stop, CHUNK):
         end = min(chunk + CHUNK, stop)
-        for level in range(len(levels)):
-            origin, column = levels[level, 0] * features, level * features
-            for first in range(chunk, end, BLOCK):
-                count = min(BLOCK, end - first)
-                _weights(x, first, count, scales[level], smooth, cell, axis, weight)
-                _indices(cell, count, levels[level], index)
-                _prefetch_entries(table, origin, features, index, count)
-                total[:] = 0
-                for j in range(count):
-                    for k in range(CORNERS):
-                        entry = origin + np.int64(index[k, j]) * features
-                        _add_scaled(total, j * features, table, entry, weight[k, j], features)
-                for j in range(count):
-                    for c in range(features):
-                        out[(first + j) * width + column + c] = total[j * features + c]
+        level, first, count = _prepare(
+            0, chunk, end, x, levels, scales, smooth, cell, axis, slot_index[0], slot_weight[0]
+        )
+        for j in range(count):
+            prefetch_rows_8(table, levels[level, 0] * features, features, index, j, BLOCK)
+        for number in range(_num_blocks(chunk, end, levels)):
+            slot, other = number % 2, 1 - number % 2
+            following, next_first, many = _prepare(
+                number + 1, chunk, end, x, levels, scales, smooth, cell, axis, slot_index[other], slot_weight[other]
+            )
+            origin, next_origin = levels[level, 0] * features, levels[following, 0] * features
+            here, there = slot * SLOT, other * SLOT
+            for j in range(max(count, many)):
+                if j < many:
+                    prefetch_rows_8(table, next_origin, features, index, there + j, BLOCK)
+                if j < count:
+                    place = (first + j) * width + level * features
+                    if features == 8:
+                        weighted_sum_8(table, origin, index, weight, here + j, BLOCK, out, place)
+                    else:
+                        _sum_entries(table, origin, features, index, weight, here + j, out, place)
+            level, first, count = following, next_first, many
 
 
 @kernel
-def _backward_table_kernel(start, stop, parts, x, grad, levels, scales, features, smooth, grad_table):
+def _backward_table_kernel(start, stop, parts, x, grad, all_levels, all_scales, features, smooth, table, flags):
     """Add the gradient of the parameters, for a range of parts: every `parts`-th level, so that all take as long."""
-    cell, index = np.empty((3, BLOCK), np.uint32), np.empty((CORNERS, BLOCK), np.uint32)
-    axis, weight = np.empty((2, 3, BLOCK), np.float32), np.empty((CORNERS, BLOCK), np.float32)
-    width = features * len(levels)
+    cell, axis = np.empty((3, BLOCK), np.uint32), np.empty((2, 3, BLOCK), np.float32)
+    slot_index, slot_weight = np.empty((2, CORNERS, BLOCK), np.uint32), np.empty((2, CORNERS, BLOCK), np.float32)
+    index, weight, width = slot_index.reshape(-1), slot_weight.reshape(-1), features * len(all_levels)
     for part in range(start, stop):
+        levels, scales = all_levels[part::parts], all_scales[part::parts]
         for chunk in range(0, len(x), CHUNK):
             end = min(chunk + CHUNK, len(x))
-            for level in range(part, len(levels), parts):
-                origin, column = levels[level, 0] * features, level * features
-                for first in range(chunk, end, BLOCK):
-                    count = min(BLOCK, end - first)
-                    _weights(x, first, count, scales[level], smooth, cell, axis, weight)
-                    _indices(cell, count, levels[level], index)
-                    _prefetch_entries(grad_table, origin, features, index, count)
-                    for j in range(count):
-                        place = (first + j) * width + column
-                        for k in range(CORNERS):
-                            entry = origin + np.int64(index[k, j]) * features
-                            _add_scaled(grad_table, entry, grad, place, weight[k, j], features)
+            level, first, count = _prepare(
+                0, chunk, end, x, levels, scales, smooth, cell, axis, slot_index[0], slot_weight[0]
+            )
+            for j in range(count):
+                prefetch_rows_8(table, levels[level, 0] * features, features, index, j, BLOCK)
+            for number in range(_num_blocks(chunk, end, levels)):
+                slot, other = number % 2, 1 - number % 2
+                following, next_first, many = _prepare(
+                    number + 1, chunk, end, x, levels, scales, smooth, cell, axis, slot_index[other], slot_weight[other]
+                )
+                origin, next_origin = levels[level, 0] * features, levels[following, 0] * features
+                here, there = slot * SLOT, other * SLOT
+                if len(flags) > 0:
+                    _flag_entries(flags, origin, features, slot_index[slot], count)
+                for j in range(max(count, many)):
+                    if j < many:
+                        prefetch_rows_8(table, next_origin, features, index, there + j, BLOCK)
+                    if j < count:
+                        place = (first + j) * width + (level * parts + part) * features
+                        if features == 8:
+                            scatter_scaled_8(table, origin, index, weight, here + j, BLOCK, grad, place)
+                        else:
+                            _add_to_entries(table, origin, features, index, weight, here + j, grad, place)
+                level, first, count = following, next_first, many
 
 
 @kernel
@@ -169,14 +234,15 @@ def _backward_points_kernel(start, stop, x, grad, table, levels, scales, feature
     """Add the gradient of a range of points: that of each weight is the product of its entry and `grad`."""
     cell, index = np.empty((3, BLOCK), np.uint32), np.empty((CORNERS, BLOCK), np.uint32)
     axis, weight = np.empty((2, 3, BLOCK), np.float32), np.empty((CORNERS, BLOCK), np.float32)
-    slope = np.empty(3, np.float32)
+    slope, flat_index = np.empty(3, np.float32), index.reshape(-1)
     for level in range(len(levels)):
         origin, column = levels[level, 0] * features, level * features
         for first in range(start, stop, BLOCK):
             count = min(BLOCK, stop - first)
             _weights(x, first, count, scales[level], smooth, cell, axis, weight)
             _indices(cell, count, levels[level], index)
-            _prefetch_entries(table, origin, features, index, count)
+            for j in range(count):
+                prefetch_rows_8(table, origin, features, flat_index, j, BLOCK)
             for j in range(count):
                 for d in range(3):
                     slope[d] = np.float32(scales[level])
@@ -205,6 +271,4 @@ def _mark_kernel(start, stop, x, levels, scales, features, is_marked):
             count = min(BLOCK, stop - first)
             _weights(x, first, count, scales[level], False, cell, axis, weight)
             _indices(cell, count, levels[level], index)
-            for k in range(CORNERS):
-                for j in range(count):
-                    is_marked[(levels[level, 0] + np.int64(index[k, j])) * features // GRADIENT_BLOCK] = 1
+            _flag_entries(is_marked, levels[level, 0] * features, features, index, count)
