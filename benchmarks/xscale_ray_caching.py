@@ -3,10 +3,11 @@
     python benchmarks/xscale_ray_caching.py
     python benchmarks/xscale_ray_caching.py --megapixels 1 4 16 64 --triangles 10000000
 
-Raw means: one call of Embree per half a million ready-made rays, in one thread, and one write of as many bytes as the
-cache takes, with fsync. Ours is everything that `cache_view` does in one thread: rays, Embree, positions on the
-triangles, checksums, files, decoding the photograph, and the debug picture. Both run in turn in one process and the
-median of each counts; every run writes new files, because overwriting is faster. Then the peak memory of a process
+Raw means, in one thread: Embree's answer to half a million ready-made rays, then a write of as many bytes as their part
+of the cache takes, and so on, with fsync at the end. Ours is everything that `cache_view` does in one thread: rays,
+Embree, positions on the triangles, checksums, files, decoding the photograph, and the debug picture. Both run in turn,
+each in a new process that has just freed memory, because writes are up to four times cheaper then; the median of each
+counts. Then the peak memory of a process
 that caches one photograph, for each size, with the same mesh, and of one that slices its rays; a decoded photograph
 takes 4 bytes per pixel of it.
 """
@@ -48,20 +49,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run_isolated(write_photograph, folder, options.timed)
         print(f"{options.triangles} triangles, {options.timed} megapixels, load average {os.getloadavg()[0]:.1f}")
-        rows, _ = run_isolated(measure_time, folder, options.timed, options.triangles, options.repeats)
-        print(f"{'':>24} {'seconds':>8} {'CPU s':>8}")
-        for name, (seconds, cpu) in rows.items():
-            print(f"{name:>24} {seconds:>8.2f} {cpu:>8.2f}")
-        raw, ours = np.array(rows["raw Embree"]) + np.array(rows["raw write"]), np.array(rows["cache_view"])
-        print(f"{'cache_view / raw':>24} {ours[0] / raw[0]:>8.2f} {ours[1] / raw[1]:>8.2f}")
+        print_times(folder, options.timed, options.triangles, options.repeats)
         print(f"{'megapixels':>24} {'caching':>8} {'slicing':>8}   peak megabytes of the process")
         for size in filter(None, options.megapixels):
             run_isolated(write_photograph, folder, size)
             _, caching = run_isolated(cache_once, folder, size)
             _, slicing = run_isolated(slice_once, folder)
             print(f"{size:>24} {caching / 1e6:>8.0f} {slicing / 1e6:>8.0f}")
+
+
+def print_times(folder: Path, megapixels: int, triangles: int, repeats: int) -> None:
+    """Median seconds and CPU seconds of each piece of work."""
+    runs: dict[str, list[np.ndarray]] = {}
+    for turn in range(repeats):
+        place = folder / str(turn)
+        place.mkdir()
+        run_isolated(write_photograph, place, megapixels)
+        (caching, slicing, size), _ = run_isolated(cache_timed, place, megapixels, triangles)
+        (shooting, writing), _ = run_isolated(shoot_and_write, place, megapixels, triangles, size)
+        rows = {"raw Embree": shooting, "raw write": writing, "cache_view": caching, "slice_view": slicing}
+        for name, row in rows.items():
+            runs.setdefault(name, []).append(row)
+    medians = {name: np.median(rows, axis=0) for name, rows in runs.items()}
+    print(f"{'':>24} {'seconds':>8} {'CPU s':>8}")
+    for name, (seconds, cpu) in medians.items():
+        print(f"{name:>24} {seconds:>8.2f} {cpu:>8.2f}")
+    ratio = medians["cache_view"] / (medians["raw Embree"] + medians["raw write"])
+    print(f"{'cache_view / raw':>24} {ratio[0]:>8.2f} {ratio[1]:>8.2f}")
 
 
 def relief(triangles: int) -> SceneMesh:
@@ -99,58 +114,42 @@ def write_photograph(report: Callable, folder: Path, megapixels: int) -> None:
     image.save(folder / "photograph.jpg", quality=90)
 
 
-def measure_time(
-    report: Callable, folder: Path, megapixels: int, triangles: int, repeats: int
-) -> dict[str, tuple[float, float]]:
-    """Median seconds and CPU seconds of each piece of work."""
+def cache_timed(report: Callable, folder: Path, megapixels: int, triangles: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Seconds and CPU seconds of caching a photograph, of slicing its rays, and the bytes of the cache."""
     torch.set_num_threads(1)
     mesh, view = relief(triangles), task(folder, megapixels)
     rasterizer = MeshRasterizer(mesh.vertices, mesh.faces)
+    small = relief(2)
+    cache_view(view, MeshRasterizer(small.vertices, small.faces), small, 1, cached_folder(folder, 0), "")  # compiles
+    target = cached_folder(folder, 1)
+    _touch_memory()
+    caching = _clocked(cache_view, view, rasterizer, mesh, 1, target, "")
+    _touch_memory()
+    slicing = _clocked(slice_view, target, folder / "sliced", 4, "", 0, 0)
+    return caching, slicing, sum(path.stat().st_size for path in target.iterdir())
+
+
+def shoot_and_write(report: Callable, folder: Path, megapixels: int, triangles: int, size: int) -> list[np.ndarray]:
+    """Seconds and CPU seconds of finding every pixel's hit, and of writing `size` bytes; preparing both is free."""
+    torch.set_num_threads(1)
+    mesh, camera = relief(triangles), task(folder, megapixels).camera
     caster = RayCaster(mesh.vertices.numpy(), mesh.faces.numpy(), watertight=True)
-    target = cached_folder(folder, 0)
-    cache_view(view, rasterizer, mesh, 1, target, "")  # compiles the kernels
-    size = sum(path.stat().st_size for path in target.iterdir())
-    runs: dict[str, list[tuple[float, float]]] = {}
-    for turn in range(repeats):
-        target, blocks = cached_folder(folder, 1 + turn), folder / f"sliced-{turn}"
-        rows = {"raw Embree": shoot(caster, view.camera)}
-        rows["cache_view"] = _clocked(cache_view, view, rasterizer, mesh, 1, target, "")
-        # Not after shoot: the memory that it frees would make this write, and no other, eight times cheaper.
-        rows["raw write"] = write_raw(folder / f"raw-{turn}", size)
-        rows["slice_view"] = _clocked(slice_view, target, blocks, 4, "", 0, 0)
-        for name, row in rows.items():
-            runs.setdefault(name, []).append(row)
-    return {name: tuple(np.median(rows, axis=0).tolist()) for name, rows in runs.items()}
-
-
-def shoot(caster: RayCaster, camera: Camera) -> tuple[float, float]:
-    """Seconds and CPU seconds of finding every pixel's hit; preparing the rays does not count."""
-    rays = RAYS_AT_ONCE // camera.width * camera.width
-    origins = np.zeros((rays, 3), np.float32)
-    directions = np.ones((rays, 3), np.float32)
+    rays, pixels = RAYS_AT_ONCE // camera.width * camera.width, camera.height * camera.width
+    origins, directions = np.zeros((rays, 3), np.float32), np.ones((rays, 3), np.float32)
+    data = np.random.default_rng(0).integers(0, 256, size * rays // pixels + 1, np.uint8)
     x = ((np.arange(camera.width) - camera.width / 2) / (1.3 * camera.width)).astype(np.float32)
-    spent = np.zeros(2)
-    for first in range(0, camera.height * camera.width, rays):
-        count = min(rays, camera.height * camera.width - first)
-        rows = first // camera.width + np.arange(count // camera.width)
-        directions[:count, 0] = np.tile(x, len(rows))
-        directions[:count, 1] = np.repeat((rows - camera.height / 2) / (1.3 * camera.width), camera.width)
-        spent += _clocked(caster.first_hits, origins[:count], directions[:count])
-    return spent[0], spent[1]
-
-
-def write_raw(path: Path, size: int) -> tuple[float, float]:
-    """Seconds and CPU seconds of writing and syncing one file."""
-    data = np.random.default_rng(0).bytes(1 << 24)
-
-    def write() -> None:
-        with path.open("wb") as file:
-            for first in range(0, size, len(data)):
-                file.write(data[: size - first])
-            file.flush()
-            os.fsync(file.fileno())
-
-    return _clocked(write)
+    shooting, writing = np.zeros(2), np.zeros(2)
+    _touch_memory()
+    with (folder / "raw").open("wb") as file:
+        for first in range(0, pixels, rays):
+            count = min(rays, pixels - first)
+            rows = first // camera.width + np.arange(count // camera.width)
+            directions[:count, 0] = np.tile(x, len(rows))
+            directions[:count, 1] = np.repeat((rows - camera.height / 2) / (1.3 * camera.width), camera.width)
+            shooting += _clocked(caster.first_hits, origins[:count], directions[:count])
+            writing += _clocked(file.write, data[: size * count // pixels])
+        writing += _clocked(lambda: (file.flush(), os.fsync(file.fileno())))
+    return [shooting, writing]
 
 
 def cache_once(report: Callable, folder: Path, megapixels: int) -> int:
@@ -172,10 +171,15 @@ def _size(megapixels: int) -> tuple[int, int]:
     return width, width * 3 // 4
 
 
-def _clocked(work: Callable, *arguments: Any) -> tuple[float, float]:
+def _touch_memory() -> None:
+    """Use and free memory: a virtual machine takes a second to fetch what a file is then buffered in, or it has it."""
+    np.ones(1 << 29, np.uint8)
+
+
+def _clocked(work: Callable, *arguments: Any) -> np.ndarray:
     cpu, began = time.process_time(), time.perf_counter()
     work(*arguments)
-    return time.perf_counter() - began, time.process_time() - cpu
+    return np.array([time.perf_counter() - began, time.process_time() - cpu])
 
 
 if __name__ == "__main__":
