@@ -1,7 +1,9 @@
 """Depth maps of photographs without learning, for methods that read depth where nobody measured it.
 
 Planes are swept through each photograph's frustum with its nearest neighbours; a depth that no neighbour's map has too
-is unknown. That is what COLMAP's "geometric" maps are, at a fraction of their quality, on any CPU.
+is not believed, as in COLMAP's "geometric" maps. With three photographs that is a third of the pixels, mostly seen by
+one of them only. They get the depth of the nearest pixel that is believed: the methods that read such maps take an
+unknown depth for the nearest possible one, and would see walls in front of the cameras.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +36,7 @@ def view_depths(
     near_fars: Sequence[tuple[float, float]],
     settings: ViewDepthSettings | None = None,
 ) -> list[Float[np.ndarray, "_ _"]]:
-    """Depth of every photograph at its own size, z along its optical axis, 0 where unknown.
+    """Depth of every photograph at its own size, z along its optical axis; 0 everywhere if no pixel's is known.
 
     Args:
         photographs: At least two of one scene.
@@ -65,8 +67,19 @@ def _confirmed(
 ) -> Iterator[Float[np.ndarray, "H W"]]:
     for index, (height, width) in enumerate(sizes):
         kept = agreeing(swept[index], [swept[other] for other in near[index]], settings.sweep)
-        depth = np.nan_to_num(kept.depth, nan=0.0).astype(np.float32)
+        depth = _filled(np.nan_to_num(kept.depth, nan=0.0).astype(np.float32))
         yield cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST)
+
+
+def _filled(depth: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """Unknown depths (0) are those of the nearest known pixel."""
+    unknown = (depth == 0).astype(np.uint8)
+    if unknown.all():
+        return depth
+    _, label = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    of_label = np.zeros(label.max() + 1, np.float32)
+    of_label[label[unknown == 0]] = depth[unknown == 0]
+    return of_label[label]
 
 
 def _swept_view(photograph: PosedImage, near_far: tuple[float, float], settings: ViewDepthSettings) -> TargetView:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(autouse=True)
 def few_planes(monkeypatch, tmp_path):
     sweep = DepthFusionSettings(planes=40, tolerance=0.03, sweep_pixels=5000)
-    monkeypatch.setattr(depth_cache, "ViewDepthSettings", lambda: ViewDepthSettings(3, sweep))
+    monkeypatch.setattr(depth_cache, "ViewDepthSettings", lambda _: ViewDepthSettings(3, sweep))
     monkeypatch.setenv("POLYVIEW_DEPTH_CACHE", str(tmp_path / "cache"))
 
 

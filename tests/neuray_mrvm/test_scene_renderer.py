@@ -61,17 +61,17 @@ def test_depth_maps_are_read_where_the_scene_has_them_and_swept_where_not(scene,
     network = neuray_mrvm.load("random", overrides=[*FEW, "render_depth", "True"])
     cfg = neuray_mrvm._settings("random", None, FEW)
     monkeypatch.setattr(network, "prepare", given.append)
-    NeurayRenderer(network, cfg).prepare(scene, [0, 1])
+    NeurayRenderer(network, cfg).prepare(scene, [0, 1, 2])
     assert "plane sweep" not in caplog.text
-    NeurayRenderer(network, cfg).prepare(without_depth(scene), [0, 1])
-    assert "2 of 2 sources get their depth from a plane sweep" in caplog.text
-    NeurayRenderer(network, cfg, use_scene_depth=False).prepare(scene, [0, 1])
+    NeurayRenderer(network, cfg).prepare(without_depth(scene), [0, 1, 2])
+    assert "3 of 3 sources get their depth from a plane sweep" in caplog.text
+    NeurayRenderer(network, cfg, use_scene_depth=False).prepare(scene, [0, 1, 2])
     stored, swept, also_swept = (views.depth for views in given)
-    assert stored.shape == (2, 1, 48, 80)  # padded
+    assert stored.shape == (3, 1, 48, 80)  # padded
     assert torch.equal(swept, also_swept) and not torch.equal(stored, swept)
     known = (stored > 0) & (swept > 0)
     assert known.float().mean() > 0.2
-    assert ((stored - swept).abs() / stored)[known].median() < 0.02
+    assert (((stored - swept).abs() / stored)[known] < 0.05).float().mean() > 0.5
 
 
 def test_a_cost_volume_reads_no_depth(scene):
