@@ -63,14 +63,14 @@ NEURAY_LEAD = (
     "a map that tells, pixel by pixel, down to which depth it can be trusted, and blends photographs along each new "
     "ray accordingly. The depth maps that it starts from are swept here from the same three photographs.",
     "It is compared in the same run with the two classical ways of the first section, at the size of its training. The "
-    "weights are an early state: less than two hours of one CPU core.",
+    "weights were trained for a few hours on one CPU core, a small fraction of the paper's training.",
 )
 IDNERF_LEAD = (
     "ID-NeRF matches features of very few photographs, imagines a latent for what they do not show, which a diffusion "
     "model can guide in training, and renders by a conditional radiance field. Rendering needs no diffusion model, and "
     "these weights were trained without one.",
     "It is compared in the same run with the two classical ways of the first section, given the same {number} "
-    "photographs. The weights are an early state: less than two hours of one CPU core.",
+    "photographs. The weights are an early state: a few hours of one CPU core.",
 )
 TOWN_SEED, TOWN_SIZE, TOWN_VIEWS = 2, (480, 270), 27  # settings were chosen on other towns
 XSCALE_CONFIG = "configs/small_scene.py"
