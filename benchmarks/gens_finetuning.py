@@ -4,7 +4,7 @@
     python benchmarks/gens_finetuning.py --scenes 6 --steps 200
 
 Runs `gens/main.py` as a user would: `--mode val` with the generic weights, then `--mode finetune` on the same three
-photographs and `--load_vol`'s mesh at its end, with `confs/gens_finetune.conf` at the size of the shipped weights.
+photographs, which leaves a mesh at its end; with `confs/gens_finetune.conf` at the size of the shipped weights.
 Chamfer distances to the true mesh in millimetres, as in `gens_quality.py`, whose seeds these are. Pseudo depths are
 not given: photographs alone decide.
 """
@@ -62,7 +62,14 @@ def reconstruct(mode: str, one: SurfaceScene, options: argparse.Namespace) -> Pa
     words = [
         *("--conf", "confs/gens_finetune.conf", "--mode", mode, "--resume", options.weights),
         *("--scene", one.scene.name, "--ref_view", str(REFERENCE), "--mesh_resolution", str(options.resolution)),
-        *("general.base_exp_dir", str(folder), "finetune_dataset.data_dir", str(data_folder(one))),
+        *(
+            "general.base_exp_dir",
+            str(folder),
+            "general.restart",
+            "True",
+            "finetune_dataset.data_dir",
+            str(data_folder(one)),
+        ),
         *(*SIZE, "train.epochs", str(options.steps)),
         *("train.val_freq", str(options.steps), "train.save_freq", str(options.steps)),
     ]

@@ -7,9 +7,8 @@ Raw means, in one thread: Embree's answer to half a million ready-made rays, the
 of the cache takes, and so on, with fsync at the end. Ours is everything that `cache_view` does in one thread: rays,
 Embree, positions on the triangles, checksums, files, decoding the photograph, and the debug picture. Both run in turn,
 each in a new process that has just freed memory, because writes are up to four times cheaper then; the median of each
-counts. Then the peak memory of a process
-that caches one photograph, for each size, with the same mesh, and of one that slices its rays; a decoded photograph
-takes 4 bytes per pixel of it.
+counts. Then the peak memory of a process that caches one photograph, for each size, with the same mesh, and of one that
+slices its rays; a decoded photograph takes 4 bytes per pixel of it.
 """
 
 import argparse

@@ -59,21 +59,23 @@ def make_depth_cache(
         place: Where the map of a view goes; None takes the cache folder.
         overwrite: Make maps again that are there.
         colmap: Program for dense stereo, where pycolmap has no CUDA.
-        num_neighbors: Views that the plane sweep compares each one with; with few, the maps are as incomplete and
-            uncertain as those of scenes that have only few photographs.
+        num_neighbors: Views that the plane sweep compares each one with; with few, the maps are as uncertain
+            as those of scenes that have only few photographs.
 
     Returns:
         `SWEEP` or `STEREO`, and the files that were written; none where all maps are there.
 
     Raises:
         ImportError: pycolmap is not installed.
-        ValueError: Fewer than two views.
+        ValueError: Fewer than two views, or no neighbours.
         RuntimeError: Dense stereo failed.
     """
     ids = reference_ids(database) if ids is None else list(ids)
     place = place or database.cached_depth_path
     if len(ids) < 2:
         raise ValueError(f"depth maps come from comparing views, but {database.name} has {len(ids)} with a picture")
+    if num_neighbors < 1:
+        raise ValueError(f"a plane sweep compares each view with at least 1 neighbour, got {num_neighbors}")
     program = dense_program(colmap)
     method = SWEEP if program is None else STEREO
     missing = [view_id for view_id in ids if overwrite or database.find_depth(view_id) is None]

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--base_data_dir", type=Path, default=Path("data"), help="folder of the data sets")
     parser.add_argument("--all_views", action="store_true", help="also of views that are only tested on")
     parser.add_argument("--overwrite", action="store_true", help="make maps again that are there")
-    parser.add_argument("--neighbors", type=int, default=4, help="views that a sweep compares each one with")
+    parser.add_argument("--neighbors", type=int, default=4, help="views a plane sweep compares each with")
     parser.add_argument("--colmap_path", default="colmap", help="program with CUDA, used where pycolmap has none")
     args = parser.parse_args(arguments)
     configure_logging()

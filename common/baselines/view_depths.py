@@ -1,9 +1,9 @@
 """Depth maps of photographs without learning, for methods that read depth where nobody measured it.
 
 Planes are swept through each photograph's frustum with its nearest neighbours; a depth that no neighbour's map has too
-is not believed, as in COLMAP's "geometric" maps. With three photographs that is a third of the pixels, mostly seen by
-one of them only. They get the depth of the nearest pixel that is believed: the methods that read such maps take an
-unknown depth for the nearest possible one, and would see walls in front of the cameras.
+is not believed, as in COLMAP's "geometric" maps. With three photographs that is a quarter of the pixels. They get the
+depth of the nearest pixel that is believed: NeuRay, which reads such maps, takes an unknown depth for the nearest
+possible one, and would see walls in front of the cameras.
 """
 
 from collections.abc import Iterator, Sequence

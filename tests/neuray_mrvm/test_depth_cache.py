@@ -60,6 +60,11 @@ def test_the_tool_makes_maps_that_the_database_reads_and_says_how(data, photogra
     assert "all depth maps are there" in capsys.readouterr().out
 
 
+def test_a_sweep_without_neighbours_is_refused(data):
+    with pytest.raises(ValueError, match="at least 1 neighbour, got 0"):
+        depth_cache.make_depth_cache(database(NAME, data), num_neighbors=0)
+
+
 def test_points_tighten_bounds_and_never_widen_them(data):
     found = database(NAME, data)
     near, far = found.depth_range("0-0").tolist()
