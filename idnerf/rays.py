@@ -11,6 +11,7 @@ from torch import Tensor
 
 from common.cameras import Camera, crop_intrinsics
 from common.rays import camera_rays, pixel_grid
+from idnerf.projection import transform
 
 
 def rays_of(camera: Camera, legacy: bool = True) -> tuple[Float[Tensor, "3"], Float[Tensor, "HW 3"]]:
@@ -23,15 +24,13 @@ def rays_of(camera: Camera, legacy: bool = True) -> tuple[Float[Tensor, "3"], Fl
 
 
 def _released_rays(camera: Camera) -> tuple[Float[Tensor, "3"], Float[Tensor, "HW 3"]]:
-    """Points at depth 1 minus the centre, rounded as the released code rounds them.
-
-    The point encoding multiplies positions by 512, so that another order of the same sums moves depths by 1e-4.
-    """
+    """Points at depth 1 minus the centre, rounded as the released program rounds them (see `transform`)."""
     cam_to_world = torch.linalg.inv(camera.world_to_cam.double()).to(camera.world_to_cam)
     pixels = pixel_grid(camera.height, camera.width, camera.intrinsics).reshape(-1, 2)
-    in_camera = torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=-1) @ torch.linalg.inv(camera.intrinsics).T
+    to_camera = torch.linalg.solve_triangular(camera.intrinsics, torch.eye(3).to(camera.intrinsics), upper=True)
+    in_camera = transform(to_camera, torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=-1))
     center = cam_to_world[:3, 3]
-    return center, in_camera @ cam_to_world[:3, :3].T + center - center
+    return center, transform(cam_to_world, in_camera) - center
 
 
 def sample_depths(
