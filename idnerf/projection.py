@@ -25,28 +25,33 @@ def project_normalised(
         size: Height and width.
         inverse_depth: z is linear in 1 / depth instead of in depth.
     """
-    flat = points.flatten(1, -2)
-    q = transform(intrinsics[:, None], transform(extrinsics[:, None], flat))
-    depth = q[..., 2:]
-    last_pixel = q.new_tensor([size[1] - 1, size[0] - 1])
-    near, far = near_fars[:, None, :1], near_fars[:, None, 1:]
+    x, y, z = points.flatten(1, -2).permute(2, 0, 1).contiguous()
+    x, y, depth = transform(intrinsics[:, None], *transform(extrinsics[:, None], x, y, z))
+    u, w = x / depth / (size[1] - 1), y / depth / (size[0] - 1)
+    near, far = near_fars[:, :1], near_fars[:, 1:]
     if inverse_depth:
         depth, near, far = 1 / depth, 1 / near, 1 / far
-    z = (depth - near) / (far - near)
-    return torch.cat([q[..., :2] / q[..., 2:] / last_pixel, z], dim=-1).unflatten(1, points.shape[1:-1])
+    return torch.stack([u, w, (depth - near) / (far - near)], dim=-1).unflatten(1, points.shape[1:-1])
 
 
-def transform(matrix: Float[Tensor, "*#batch r c"], points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
-    """The first three rows of a 3x3 or 4x4 matrix, applied to points with the same bits on every machine.
+def transform(
+    matrix: Float[Tensor, "*#batch r c"],
+    x: Float[Tensor, "*batch"],
+    y: Float[Tensor, "*batch"],
+    z: Float[Tensor, "*batch"],
+) -> list[Float[Tensor, "*batch"]]:
+    """Points after a 3x3 or 4x4 matrix, with the same bits on every machine.
 
     The point encoding multiplies positions by 512, so that a fused multiply-add or another order of the same sum, which
     a matrix product chooses by processor and by size, moves depths by 1e-4 and opens or shuts rectifiers. Hence
     separate products, added from left to right, as the released program's reference outputs were.
     """
-    x, y, z = points[..., None, :].unbind(-1)
-    columns = matrix[..., :3, :].unbind(-1)
-    moved = columns[0] * x + columns[1] * y + columns[2] * z
-    return moved + columns[3] if len(columns) == 4 else moved
+    moved = []
+    for row in matrix[..., :3, :].unbind(-2):
+        of_x, of_y, of_z, *shift = row.unbind(-1)
+        total = of_x * x + of_y * y + of_z * z
+        moved.append(total + shift[0] if shift else total)
+    return moved
 
 
 def is_inside(grid: Float[Tensor, "*batch 2"]) -> Bool[Tensor, "*batch"]:

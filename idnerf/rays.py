@@ -26,11 +26,11 @@ def rays_of(camera: Camera, legacy: bool = True) -> tuple[Float[Tensor, "3"], Fl
 def _released_rays(camera: Camera) -> tuple[Float[Tensor, "3"], Float[Tensor, "HW 3"]]:
     """Points at depth 1 minus the centre, rounded as the released program rounds them (see `transform`)."""
     cam_to_world = torch.linalg.inv(camera.world_to_cam.double()).to(camera.world_to_cam)
-    pixels = pixel_grid(camera.height, camera.width, camera.intrinsics).reshape(-1, 2)
     to_camera = torch.linalg.solve_triangular(camera.intrinsics, torch.eye(3).to(camera.intrinsics), upper=True)
-    in_camera = transform(to_camera, torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=-1))
+    x, y = pixel_grid(camera.height, camera.width, camera.intrinsics).reshape(-1, 2).T
+    directions = transform(cam_to_world, *transform(to_camera, x, y, torch.ones_like(x)))
     center = cam_to_world[:3, 3]
-    return center, transform(cam_to_world, in_camera) - center
+    return center, torch.stack(directions, dim=-1) - center
 
 
 def sample_depths(
