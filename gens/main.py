@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from common.distributed import distributed_run, is_main_process, launched_processes
 from common.entry_point import run_command
+from common.memory import keep_freed_memory
 from common.reporting import configure_logging
 from common.seeding import seed_everything
 from gens.config import load_config, parse_arguments
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     enabled = launched_processes() > 1
     with distributed_run(enabled, args.local_rank, not args.no_cuda, args.dist_url) as device:
         configure_logging(is_main_process())
+        keep_freed_memory()
         seed_everything(cfg.train.seed)
         TASKS[args.mode](cfg, args, device)
 

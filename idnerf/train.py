@@ -15,6 +15,7 @@ import torch
 
 from common.distributed import distributed_run, is_main_process, launched_processes
 from common.entry_point import run_command
+from common.memory import keep_freed_memory
 from common.reporting import configure_logging
 from idnerf.evaluator import Evaluator
 from idnerf.options import load_options
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     enabled = launched_processes() > 1
     with distributed_run(enabled, use_gpu=not opt.cpu) as device:
         configure_logging(is_main_process())
+        keep_freed_memory()
         agree_on_name(opt, device)
         evaluator = Evaluator(opt)
         evaluator.check_data()

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from common.distributed import distributed_run
 from common.entry_point import run_command
+from common.memory import keep_freed_memory
 from common.reporting import configure_logging
 from common.seeding import seed_everything
 from neuray_mrvm.config import load_config
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cfg = training_settings(load_config(args.cfg), args)
     with distributed_run(False, use_gpu=not args.no_cuda) as device:
         configure_logging()
+        keep_freed_memory()
         seed_everything(cfg.seed)
         train(cfg, args.base_data_dir, args.save_dir, args.resume, device)
 
