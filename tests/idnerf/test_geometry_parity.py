@@ -1,5 +1,6 @@
 """Rays, projection, encodings and compositing against the released model's answers."""
 
+import numpy as np
 import torch
 
 from common.cameras import Camera
@@ -7,7 +8,7 @@ from common.compositing import alpha_from_density, weights_from_alpha
 from idnerf.encodings import encode_points, ray_position_table
 from idnerf.networks.network import composite_rays
 from idnerf.networks.position import add_window_position, picture_position
-from idnerf.projection import project_normalised
+from idnerf.projection import project_normalised, transform
 from idnerf.rays import rays_of, sample_depths
 
 
@@ -88,3 +89,14 @@ def test_a_point_on_a_ray_projects_to_its_pixel_and_depth(tensors):
     )
     last = coordinates[0, -1]
     torch.testing.assert_close(last, torch.tensor([1.0, 1.0, 0.5]), atol=1e-5, rtol=0)
+
+
+def test_points_are_moved_with_the_same_bits_on_every_machine():
+    """Products rounded one by one and added from left to right, whatever a processor's matrix product does."""
+    generator = torch.Generator().manual_seed(0)
+    matrix, points = torch.randn(4, 4, generator=generator), torch.randn(3, 5000, generator=generator)
+    m, (x, y, z) = matrix.numpy(), points.numpy()
+    for ours, row in zip(transform(matrix, *points), m, strict=False):
+        assert np.array_equal(ours.numpy(), row[0] * x + row[1] * y + row[2] * z + row[3])
+    without_shift = transform(matrix[:3, :3], *points)
+    assert np.array_equal(without_shift[2].numpy(), m[2, 0] * x + m[2, 1] * y + m[2, 2] * z)
