@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from common.models.mlp import PointwiseLinear, linear
 from neuray_mrvm.networks.ray_attention import RayAttention, sample_encoding
 
 IMAGE_CHANNELS = 32
@@ -67,7 +68,7 @@ class Aggregation(nn.Module):
         super().__init__()
         self.agg_impl = ViewBlending(neuray_dim)
         self.prob_embed = nn.Sequential(
-            nn.Linear(ray_channels + 2, neuray_dim), nn.ReLU(), nn.Linear(neuray_dim, neuray_dim)
+            PointwiseLinear(ray_channels + 2, neuray_dim), nn.ReLU(), PointwiseLinear(neuray_dim, neuray_dim)
         )
 
     def forward(self, seen: SeenSamples, token_mask: Float[Tensor, "V R N 1"] | None = None) -> AggregatedSamples:
@@ -124,12 +125,21 @@ class ViewBlending(nn.Module):
         weight = valid / (valid.sum(dim=0) + 1e-8)
         first_weight = torch.sigmoid(self.neuray_fc(embedded)) * weight
         shared = torch.cat([*_statistics(g, first_weight), *_statistics(g, weight)], dim=-1)
-        x = self.base_fc(torch.cat([shared.expand(len(g), -1, -1, -1), g, embedded], dim=-1))
+        x = self._base(shared, torch.cat([g, embedded], dim=-1))
         residual, visibility = self.vis_fc(x * weight).split([32, 1], dim=-1)
         x = x + residual
         visibility = torch.sigmoid(visibility) * valid
         visibility = torch.sigmoid(self.vis_fc2(x * visibility)) * valid
         return x, visibility / (visibility.sum(dim=0) + 1e-8), visibility
+
+    def _base(self, shared: Float[Tensor, "R N S"], own: Float[Tensor, "V R N O"]) -> Float[Tensor, "V R N 32"]:
+        """`base_fc` of what all views share, followed by each view's own, without a copy of the former per view."""
+        first, *others = self.base_fc
+        of_shared, of_own = first.weight.split([shared.shape[-1], own.shape[-1]], dim=1)
+        x = linear(own, of_own) + linear(shared, of_shared, first.bias)
+        for layer in others:
+            x = layer(x)
+        return x
 
 
 def _statistics(
@@ -144,5 +154,5 @@ def _layers(*sizes: int) -> nn.Sequential:
     """Linear layers, each followed by ELU."""
     layers: list[nn.Module] = []
     for entering, leaving in itertools.pairwise(sizes):
-        layers += [nn.Linear(entering, leaving), nn.ELU()]
+        layers += [PointwiseLinear(entering, leaving), nn.ELU()]
     return nn.Sequential(*layers)

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from common.models.mlp import PointwiseLinear
+
 
 class HitProbability(NamedTuple):
     """Of samples in a view.
@@ -83,5 +85,5 @@ class DistributionDecoder(nn.Module):
 
 
 def _head(channels: int, outputs: int, activation: nn.Module) -> nn.Sequential:
-    hidden = [nn.Linear(channels, channels), nn.ELU(), nn.Linear(channels, channels), nn.ELU()]
-    return nn.Sequential(*hidden, nn.Linear(channels, outputs), activation)
+    hidden = [PointwiseLinear(channels, channels), nn.ELU(), PointwiseLinear(channels, channels), nn.ELU()]
+    return nn.Sequential(*hidden, PointwiseLinear(channels, outputs), activation)
