@@ -96,7 +96,7 @@ GENS_LEAD = (
     "It is compared in the same run, on the same three photographs and grid, with two classical ways: the visual hull, "
     "which is told the objects' outlines (the others are not) and has no ground, and fusion of depth maps from plane "
     "sweeps with semi-global matching.",
-    "The weights are an early state, 80 minutes of one CPU core: no object can be recognised in their mesh yet.",
+    "The weights are an early state, three hours of one CPU core: their mesh has humps where the objects are, no more.",
 )
 BASELINES = (
     Contestant("plane_sweep", "Plane-sweep blending", PlaneSweepBlending, is_baseline=True),
