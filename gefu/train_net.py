@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 from common.distributed import broadcast_integer, distributed_run, is_main_process
 from common.entry_point import run_command
-from common.memory import keep_freed_memory
 from common.reporting import configure_logging
 from common.seeding import seed_everything
 from gefu.config import load_config, parse_arguments, select_gpus
@@ -29,7 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     select_gpus(cfg)
     with distributed_run(cfg.distributed, args.local_rank) as device:
         configure_logging(is_main_process())
-        keep_freed_memory()
         seed = seed_everything(0 if cfg.fix_random else None)
         seed = seed_everything(broadcast_integer(seed, device))
         if args.test:
